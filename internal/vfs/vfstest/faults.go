@@ -1,0 +1,261 @@
+package vfstest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// ErrInjected is wrapped by every failure that a test asked for, except a full
+// disk, which is syscall.ENOSPC as on a real one.
+var ErrInjected = errors.New("injected failure")
+
+// Op is one operation about to happen on a Faults.
+type Op struct {
+	// Kind is create, write, sync, truncate, preallocate, remove, rename, mkdir,
+	// syncdir or read.
+	Kind string
+	Name string
+}
+
+// Write says whether the operation can change what a crash leaves.
+func (o Op) Write() bool { return o.Kind != "read" }
+
+// Faults wraps a file system and makes it fail as told. Safe for concurrent use.
+type Faults struct {
+	fs vfs.FS
+	mu struct {
+		sync.Mutex
+		room     int64 // bytes that may still be written
+		syncs    int   // syncs until the one that fails, 0 for never
+		readFail string
+		lie      bool
+		hook     func(Op) error
+	}
+}
+
+var _ vfs.FS = (*Faults)(nil)
+
+// NewFaults wraps a file system; nothing fails yet.
+func NewFaults(fsys vfs.FS) *Faults {
+	f := &Faults{fs: fsys}
+	f.mu.room = math.MaxInt64
+	return f
+}
+
+// FillAfter makes writes fail with ENOSPC once n more bytes were written. A
+// preallocation takes its bytes at once. The write that does not fit writes
+// what does, as a real disk may.
+func (f *Faults) FillAfter(n int64) { f.set(func() { f.mu.room = n }) }
+
+// Empty makes room again.
+func (f *Faults) Empty() { f.FillAfter(math.MaxInt64) }
+
+// FailSync makes the nth next Sync or SyncDir fail, and none after it: the
+// kernel reports a lost page once.
+func (f *Faults) FailSync(n int) { f.set(func() { f.mu.syncs = n }) }
+
+// FailReads makes reads of files whose name contains part fail; "" for none.
+func (f *Faults) FailReads(part string) { f.set(func() { f.mu.readFail = part }) }
+
+// Lie makes Sync of files report success without doing anything: the mutant
+// that every test of durability must catch.
+func (f *Faults) Lie(lie bool) { f.set(func() { f.mu.lie = lie }) }
+
+// Hook is called before every operation; an error it returns is the operation's.
+func (f *Faults) Hook(hook func(Op) error) { f.set(func() { f.mu.hook = hook }) }
+
+func (f *Faults) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *Faults) before(kind, name string) error {
+	f.mu.Lock()
+	hook := f.mu.hook
+	failRead := kind == "read" && f.mu.readFail != "" && strings.Contains(name, f.mu.readFail)
+	f.mu.Unlock()
+	if failRead {
+		return fmt.Errorf("read %s: %w", name, ErrInjected)
+	}
+	if hook == nil {
+		return nil
+	}
+	return hook(Op{Kind: kind, Name: name})
+}
+
+// sync says whether to sync at all, and with which error.
+func (f *Faults) sync(name string) (lie bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.syncs > 0 {
+		if f.mu.syncs--; f.mu.syncs == 0 {
+			return false, fmt.Errorf("sync %s: %w", name, ErrInjected)
+		}
+	}
+	return f.mu.lie, nil
+}
+
+func (f *Faults) take(n int64) (granted int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n <= f.mu.room {
+		f.mu.room -= n
+		return n, nil
+	}
+	granted, f.mu.room = f.mu.room, 0
+	return granted, syscall.ENOSPC
+}
+
+// Create implements vfs.FS.
+func (f *Faults) Create(name string) (vfs.File, error) {
+	if err := f.before("create", name); err != nil {
+		return nil, err
+	}
+	return f.named(name, f.fs.Create)
+}
+
+// Open implements vfs.FS.
+func (f *Faults) Open(name string) (vfs.File, error) { return f.named(name, f.fs.Open) }
+
+// OpenReadWrite implements vfs.FS.
+func (f *Faults) OpenReadWrite(name string) (vfs.File, error) {
+	return f.named(name, f.fs.OpenReadWrite)
+}
+
+func (f *Faults) named(name string, open func(string) (vfs.File, error)) (vfs.File, error) {
+	file, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &faultFile{File: file, fs: f, name: name}, nil
+}
+
+// Remove implements vfs.FS.
+func (f *Faults) Remove(name string) error {
+	if err := f.before("remove", name); err != nil {
+		return err
+	}
+	return f.fs.Remove(name)
+}
+
+// RemoveAll implements vfs.FS.
+func (f *Faults) RemoveAll(name string) error {
+	if err := f.before("remove", name); err != nil {
+		return err
+	}
+	return f.fs.RemoveAll(name)
+}
+
+// Rename implements vfs.FS.
+func (f *Faults) Rename(oldname, newname string) error {
+	if err := f.before("rename", newname); err != nil {
+		return err
+	}
+	return f.fs.Rename(oldname, newname)
+}
+
+// MkdirAll implements vfs.FS.
+func (f *Faults) MkdirAll(dir string) error {
+	if err := f.before("mkdir", dir); err != nil {
+		return err
+	}
+	return f.fs.MkdirAll(dir)
+}
+
+// List implements vfs.FS.
+func (f *Faults) List(dir string) ([]string, error) { return f.fs.List(dir) }
+
+// Stat implements vfs.FS.
+func (f *Faults) Stat(name string) (os.FileInfo, error) { return f.fs.Stat(name) }
+
+// SyncDir implements vfs.FS.
+func (f *Faults) SyncDir(dir string) error {
+	if err := f.before("syncdir", dir); err != nil {
+		return err
+	}
+	if _, err := f.sync(filepath.Clean(dir)); err != nil {
+		return err
+	}
+	return f.fs.SyncDir(dir)
+}
+
+// Lock implements vfs.FS.
+func (f *Faults) Lock(name string) (io.Closer, error) { return f.fs.Lock(name) }
+
+type faultFile struct {
+	vfs.File
+	fs   *Faults
+	name string
+}
+
+func (f *faultFile) Read(p []byte) (int, error) {
+	if err := f.fs.before("read", f.name); err != nil {
+		return 0, err
+	}
+	return f.File.Read(p)
+}
+
+func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.fs.before("read", f.name); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, off)
+}
+
+func (f *faultFile) Write(p []byte) (int, error) {
+	return f.write(p, f.File.Write)
+}
+
+func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
+	return f.write(p, func(p []byte) (int, error) { return f.File.WriteAt(p, off) })
+}
+
+func (f *faultFile) write(p []byte, write func([]byte) (int, error)) (int, error) {
+	if err := f.fs.before("write", f.name); err != nil {
+		return 0, err
+	}
+	granted, full := f.fs.take(int64(len(p)))
+	n, err := write(p[:granted])
+	if err == nil && full != nil {
+		err = fmt.Errorf("write %s: %w", f.name, full)
+	}
+	return n, err
+}
+
+func (f *faultFile) Sync() error {
+	if err := f.fs.before("sync", f.name); err != nil {
+		return err
+	}
+	lie, err := f.fs.sync(f.name)
+	if lie || err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if err := f.fs.before("truncate", f.name); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *faultFile) Preallocate(offset, length int64) error {
+	if err := f.fs.before("preallocate", f.name); err != nil {
+		return err
+	}
+	if _, err := f.fs.take(length); err != nil {
+		return fmt.Errorf("preallocate %s: %w", f.name, err)
+	}
+	return f.File.Preallocate(offset, length)
+}
