@@ -72,6 +72,12 @@ func (v *Vector) AppendBytes(b []byte) {
 	v.grow()
 }
 
+// AppendInterval adds a value to a flat interval vector.
+func (v *Vector) AppendInterval(x Interval) {
+	v.Intervals = append(v.Intervals, x)
+	v.grow()
+}
+
 // AppendValue adds any value; NULL is allowed, another layout than the vector's
 // is a bug of the caller and panics.
 func (v *Vector) AppendValue(x schemas.Value) {
@@ -93,8 +99,7 @@ func (v *Vector) AppendValue(x schemas.Value) {
 		v.grow()
 	case schemas.LayoutInterval:
 		m, d, us := x.Interval()
-		v.Intervals = append(v.Intervals, Interval{m, d, us})
-		v.grow()
+		v.AppendInterval(Interval{m, d, us})
 	case schemas.LayoutDecimal:
 		coef, scale, text, ok := x.Numeric()
 		if ok {
@@ -119,10 +124,7 @@ func (v *Vector) Value(i int) schemas.Value {
 	case schemas.LayoutBytes:
 		return schemas.NewBytes(k, string(v.Bytes(i)))
 	case schemas.LayoutInterval:
-		if v.Enc == Const {
-			i = 0
-		}
-		x := v.Intervals[i]
+		x := v.Interval(i)
 		return schemas.NewInterval(x.Months, x.Days, x.Micros)
 	}
 	return v.decimalValue(i)

@@ -1,7 +1,6 @@
 package vector
 
 import (
-	"bytes"
 	"math/big"
 	"math/bits"
 	"strconv"
@@ -183,7 +182,9 @@ func placePoint(dst, digits []byte, scale int) []byte {
 	}
 	if len(digits) <= scale {
 		dst = append(dst, '0', '.')
-		dst = append(dst, bytes.Repeat([]byte{'0'}, scale-len(digits))...)
+		for range scale - len(digits) {
+			dst = append(dst, '0')
+		}
 		return append(dst, digits...)
 	}
 	dst = append(dst, digits[:len(digits)-scale]...)
@@ -213,27 +214,32 @@ func (v *Vector) decimalValue(i int) schemas.Value {
 }
 
 // NumericValue makes the value of a number in PostgreSQL's text output: in 64
-// bits where it fits, as text otherwise.
+// bits when it has at most 18 digits and 18 of them after the point, as text
+// otherwise, so that equal numbers of one display scale have one form.
 func NumericValue(text []byte) schemas.Value {
-	digits, scale, point := make([]byte, 0, 20), 0, false
-	for i, c := range text {
+	digits, neg := text, false
+	if len(digits) > 0 && digits[0] == '-' {
+		digits, neg = digits[1:], true
+	}
+	n, scale, point := int64(0), 0, false
+	for _, c := range digits {
 		switch {
-		case c == '-' && i == 0:
-			digits = append(digits, c)
 		case c == '.' && !point:
 			point = true
-		case c >= '0' && c <= '9' && len(digits) < 20:
-			digits = append(digits, c)
-			if point {
-				scale++
-			}
-		default:
+			continue
+		case c < '0' || c > '9' || n >= max64/10:
 			return schemas.NewNumericText(string(text))
 		}
+		n = n*10 + int64(c-'0')
+		if point {
+			scale++
+		}
 	}
-	n, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil || n <= -max64 || n >= max64 {
+	if scale > 18 || len(digits) == 0 {
 		return schemas.NewNumericText(string(text))
+	}
+	if neg {
+		n = -n
 	}
 	return schemas.NewNumeric(n, scale)
 }

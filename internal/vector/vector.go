@@ -160,6 +160,17 @@ func (v *Vector) Float(i int) float64 {
 	return v.Floats[i]
 }
 
+// Interval returns row i of an interval vector.
+func (v *Vector) Interval(i int) Interval {
+	switch v.Enc {
+	case Const:
+		return v.Intervals[0]
+	case Dict:
+		return v.Dict.Intervals[v.Codes.At(i)]
+	}
+	return v.Intervals[i]
+}
+
 // Bytes returns row i of a LayoutBytes or DecText vector, valid as long as the vector.
 func (v *Vector) Bytes(i int) []byte {
 	switch v.Enc {
