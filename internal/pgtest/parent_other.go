@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package pgtest
+
+import "os/exec"
+
+// dieWithParent needs Linux.
+func dieWithParent(*exec.Cmd) {}
