@@ -76,6 +76,27 @@ func (b *Batch) Append(op Op, lsn schemas.LSN, ordinal uint32, row schemas.Row, 
 	}
 }
 
+// AppendRows adds rows of another batch of the same table, copying them.
+func (b *Batch) AppendRows(src *Batch, rows []uint32) {
+	first := len(b.Ops)
+	for _, r := range rows {
+		b.Ops = append(b.Ops, src.Ops[r])
+		b.LSN = append(b.LSN, src.LSN[r])
+		b.Ordinal = append(b.Ordinal, src.Ordinal[r])
+	}
+	for c, v := range b.Cols {
+		v.AppendRows(src.Cols[c], rows)
+		if c >= len(src.Absent) || src.Absent[c] == nil {
+			continue
+		}
+		for i, r := range rows {
+			if src.IsAbsent(c, int(r)) {
+				b.SetAbsent(c, first+i)
+			}
+		}
+	}
+}
+
 // SetAbsent marks a row's value of a column as not sent.
 func (b *Batch) SetAbsent(col, row int) {
 	for len(b.Absent[col]) < vector.Words(row+1) {
