@@ -34,14 +34,14 @@ func intValue(k schemas.Kind, n *big.Int) (schemas.Value, error) {
 // arith applies + - * / % to numbers.
 func arith(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	switch {
+	case !f.Args[0].IsNumber():
+		return temporalArith(f, a)
 	case f.Result.IsInteger():
 		return intArith(f, big.NewInt(a[0].Int()), big.NewInt(a[1].Int()))
 	case f.Result.IsFloat():
 		return floatArith(f.Name, f.Result, toFloat(a[0]), toFloat(a[1]))
-	case f.Result == schemas.Numeric:
-		return decArith(f.Name, toDec(a[0]), toDec(a[1]))
 	}
-	return temporalArith(f, a)
+	return decArith(f.Name, toDec(a[0]), toDec(a[1]))
 }
 
 func intArith(f *expr.Func, x, y *big.Int) (schemas.Value, error) {

@@ -38,11 +38,11 @@ func dateTrunc(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	if f.Result == schemas.Interval {
 		return truncInterval(a[0].Bytes(), unit, a[1])
 	}
+	if infinite(a[1].Int()) { // whatever the unit
+		return a[1], nil
+	}
 	if truncTime(time.Unix(0, 0).UTC(), unit).IsZero() {
 		return schemas.Null, badUnit(a[0].Bytes(), f.Result)
-	}
-	if infinite(a[1].Int()) {
-		return a[1], nil
 	}
 	t := civil(a[1].Int())
 	if len(a) == 2 {
@@ -179,14 +179,12 @@ func infiniteField(name, unit string, v schemas.Value) (dec, bool, error) {
 			return decInf, false, nil
 		}
 		return decNegInf, false, nil
+	case "timezone", "timezone_hour", "timezone_minute":
+		if v.Kind() == schemas.Timestamp {
+			return dec{}, true, nil
+		}
 	}
-	zero := v
-	if v.Kind() == schemas.Date {
-		zero = schemas.NewInt(schemas.Date, 0)
-	} else {
-		zero = schemas.NewInt(v.Kind(), 0)
-	}
-	_, _, err := field(name, zero)
+	_, _, err := field(name, schemas.NewInt(v.Kind(), 0))
 	return dec{}, true, err
 }
 

@@ -33,8 +33,8 @@ func jsonGet(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 // jsonField returns the text of a field or element, nil when there is none.
 func jsonField(doc string, key schemas.Value) json.RawMessage {
 	if key.Kind() == schemas.Int32 {
-		var list []json.RawMessage
-		if json.Unmarshal([]byte(doc), &list) != nil {
+		list := []json.RawMessage{json.RawMessage(doc)} // a scalar counts as its own element
+		if doc[0] == '{' || doc[0] == '[' && json.Unmarshal([]byte(doc), &list) != nil {
 			return nil
 		}
 		i := int(key.Int())

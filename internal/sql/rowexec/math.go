@@ -32,10 +32,8 @@ func sign(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 			return schemas.NewFloat(f.Result, 1), nil
 		case x < 0:
 			return schemas.NewFloat(f.Result, -1), nil
-		case x == 0:
-			return schemas.NewFloat(f.Result, 0), nil
 		}
-		return a[0], nil
+		return schemas.NewFloat(f.Result, 0), nil // of NaN too
 	}
 	d := decOf(a[0])
 	if d.special == 'N' {
@@ -52,7 +50,7 @@ func integral(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	}
 	d, scale := decOf(a[0]), 0
 	if len(a) == 2 {
-		scale = int(max(min(a[1].Int(), maxResultScale), -maxResultScale))
+		scale = int(max(min(a[1].Int(), maxScale), -131_076))
 	}
 	switch f.Name {
 	case "ceil":

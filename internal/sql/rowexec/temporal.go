@@ -13,10 +13,11 @@ const (
 	microsPerDay    = 86_400 * microsPerSecond
 )
 
-// The span of PostgreSQL's timestamps: 4714-11-24 BC up to the end of 294276.
+// The span of timestamps: from PostgreSQL's first day, 4714-11-24 BC, to what an
+// int64 of µs since 1970 holds (in the year 294247).
 var (
 	minTimestamp = time.Date(-4713, 11, 24, 0, 0, 0, 0, time.UTC).UnixMicro()
-	endTimestamp = time.Date(294277, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	endTimestamp = schemas.InfinityTime
 	endDate      = time.Date(5874898, 1, 1, 0, 0, 0, 0, time.UTC).Unix() / 86_400
 )
 
@@ -38,10 +39,15 @@ func timestamp(k schemas.Kind, us int64) (schemas.Value, error) {
 
 // atTime makes a timestamp of a calendar time, which may be far out of range.
 func atTime(k schemas.Kind, t time.Time) (schemas.Value, error) {
-	if t.Year() < -4714 || t.Year() > 294277 {
+	if !holds(t) {
 		return schemas.Null, timestampRange()
 	}
 	return timestamp(k, t.UnixMicro())
+}
+
+// holds says whether µs can express a time, be it one of PostgreSQL's or not.
+func holds(t time.Time) bool {
+	return t.Unix() > -endTimestamp/microsPerSecond && t.Unix() < endTimestamp/microsPerSecond
 }
 
 // dateMicros is the µs at which a day begins.
@@ -50,7 +56,7 @@ func dateMicros(days int64) (int64, error) {
 		return days, nil
 	}
 	us := days * microsPerDay
-	if us < minTimestamp || us >= endTimestamp {
+	if days < minTimestamp/microsPerDay || days > endTimestamp/microsPerDay {
 		return 0, domain("22008", "date out of range for timestamp")
 	}
 	return us, nil
@@ -117,7 +123,7 @@ func addToTimestamp(k schemas.Kind, us int64, span schemas.Value, sign int64) (s
 		t = addMonths(t, int(sign)*int(months))
 	}
 	t = t.AddDate(0, 0, int(sign)*int(days))
-	if t.Year() < -300_000 || t.Year() > 300_000 {
+	if !holds(t) {
 		return schemas.Null, timestampRange()
 	}
 	base, add := t.UnixMicro(), sign*micros

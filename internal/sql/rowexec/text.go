@@ -98,14 +98,14 @@ func trim(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 // pad is lpad and rpad; both cut what is too long from the right.
 func pad(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	s, n, fill := []rune(a[0].Bytes()), max(int(a[1].Int()), 0), []rune(a[2].Bytes())
-	if n > maxText/4 {
-		return schemas.Null, tooLong()
-	}
 	if len(s) >= n {
 		return text(string(s[:n]))
 	}
 	if len(fill) == 0 {
 		return text(string(s))
+	}
+	if n > maxText/4 {
+		return schemas.Null, tooLong()
 	}
 	var more []rune
 	for i := range n - len(s) {
@@ -243,7 +243,7 @@ func chr(_ *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	n := a[0].Int()
 	switch {
 	case n < 0:
-		return schemas.Null, schemas.Errorf(schemas.CodeOutOfRange, "54000", "character number must be positive")
+		return schemas.Null, schemas.Errorf(schemas.CodeOutOfRange, "22023", "character number must be positive")
 	case n == 0:
 		return schemas.Null, schemas.Errorf(schemas.CodeOutOfRange, "54000", "null character not permitted")
 	case n > utf8.MaxRune:
