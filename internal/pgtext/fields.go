@@ -100,6 +100,8 @@ func (f *fields) parse(b []byte, typ string) error {
 			err = f.parseWord(s, b, typ)
 		case (c == '+' || c == '-') && (f.hasTime || f.hasDate || f.haveDay) && !f.hasZone:
 			err = f.parseOffset(s, b, typ)
+		case (c == '+' || c == '-') && !timeOnly && s.pos == 0 && len(s.b) > 1 && isDigit(s.b[1]):
+			err = errZone(b)
 		default:
 			err = errDateTime(typ, b)
 		}
@@ -112,7 +114,7 @@ func (f *fields) parse(b []byte, typ string) error {
 
 func (f *fields) parseSpecial(b []byte) bool {
 	switch {
-	case equalFold(b, "infinity") || equalFold(b, "+infinity"):
+	case equalFold(b, "infinity"):
 		f.special = specialInfinity
 	case equalFold(b, "-infinity"):
 		f.special = specialNegInfinity
@@ -187,6 +189,9 @@ func (f *fields) parseDate(s *scanner, b []byte, typ string) error {
 		if err := f.set(order[i], p, b, typ); err != nil {
 			return err
 		}
+	}
+	if c := s.peek(); c == '-' || c == '/' || c == '.' {
+		return errDateTime(typ, b)
 	}
 	return nil
 }
@@ -316,7 +321,7 @@ func (f *fields) setRun(y, m, d, b []byte, typ string) error {
 	return nil
 }
 
-// parseTimeRun reads HHMMSS, HHMM or, before AM or PM, HH.
+// parseTimeRun reads HHMMSS or HHMM.
 func (f *fields) parseTimeRun(s *scanner, d, b []byte, typ string) error {
 	if f.hasTime {
 		return errDateTime(typ, b)
@@ -333,12 +338,6 @@ func (f *fields) parseTimeRun(s *scanner, d, b []byte, typ string) error {
 		return f.setTime(num2(d), num2(d[2:]), num2(d[4:]), frac, b)
 	case 4:
 		return f.setTime(num2(d), num2(d[2:]), 0, 0, b)
-	case 1, 2:
-		rest := trim(s.b[s.pos:])
-		if f.isoT || len(rest) >= 2 && (equalFold(rest[:2], "am") || equalFold(rest[:2], "pm")) {
-			h, _ := number(d)
-			return f.setTime(h, 0, 0, 0, b)
-		}
 	}
 	return errDateTime(typ, b)
 }
@@ -390,7 +389,7 @@ func (f *fields) parseWord(s *scanner, b []byte, typ string) error {
 		f.month, f.haveMonth = m, true
 		return nil
 	}
-	if relative(w) {
+	if relative(w) && !isDigit(s.peek()) {
 		e := schemas.Errorf(schemas.CodeUnsupported, "0A000", `"%s" as a %s is not supported`, w, typ)
 		e.Hint = "use current_timestamp or current_date"
 		return e

@@ -57,7 +57,7 @@ func ParseInterval(b []byte) (months, days int32, us int64, err error) {
 	switch {
 	case len(s) == 0:
 		err = errDateTime("interval", b)
-	case s[0] == 'P':
+	case b[0] == 'P':
 		err = p.iso()
 	default:
 		err = p.verbose()
@@ -71,10 +71,14 @@ func ParseInterval(b []byte) (months, days int32, us int64, err error) {
 // span is an interval being added up, wide enough that no field wraps unseen.
 type span struct {
 	months, days, us int64
-	over             bool
+	over             bool // a field does not fit
+	tooLong          bool // the years do not fit as months
 }
 
 func (a *span) result(b []byte) (int32, int32, int64, error) {
+	if a.tooLong {
+		return 0, 0, 0, schemas.Errorf(schemas.CodeOutOfRange, "22008", "interval out of range")
+	}
 	if a.over || a.months != int64(int32(a.months)) || a.days != int64(int32(a.days)) {
 		return 0, 0, 0, errIntervalField(b)
 	}
@@ -98,7 +102,6 @@ const (
 	unitDay
 	unitWeek
 	unitMonth
-	unitQuarter
 	unitYear
 	unitDecade
 	unitCentury
@@ -127,7 +130,6 @@ var unitNames = [...]struct {
 	{"millisecond", unitMilli}, {"milliseconds", unitMilli}, {"ms", unitMilli}, {"msec", unitMilli}, {"msecs", unitMilli}, {"msecond", unitMilli}, {"mseconds", unitMilli},
 	{"microsecond", unitMicro}, {"microseconds", unitMicro}, {"us", unitMicro}, {"usec", unitMicro}, {"usecs", unitMicro}, {"usecond", unitMicro}, {"useconds", unitMicro},
 	{"week", unitWeek}, {"weeks", unitWeek}, {"w", unitWeek},
-	{"quarter", unitQuarter}, {"qtr", unitQuarter},
 	{"decade", unitDecade}, {"decades", unitDecade}, {"dec", unitDecade}, {"decs", unitDecade},
 	{"century", unitCentury}, {"centuries", unitCentury}, {"c", unitCentury}, {"cent", unitCentury},
 	{"millennium", unitMillennium}, {"millennia", unitMillennium}, {"mil", unitMillennium}, {"mils", unitMillennium},
@@ -156,13 +158,14 @@ func (a *span) add(u unit, n int64, frac float64) {
 	case unitMonth:
 		a.addMonths(n)
 		a.addDayFraction(frac * 30)
-	case unitQuarter:
-		a.addMonths(mulSmall(n, 3, &a.over))
-		a.addDayFraction(frac * 90)
 	default:
 		years := [...]int64{1, 10, 100, 1000}[u-unitYear]
-		a.addMonths(mulSmall(n, 12*years, &a.over))
-		a.addMonths(int64(math.RoundToEven(frac * 12 * float64(years))))
+		months := mulSmall(n, 12*years, &a.over) + int64(math.RoundToEven(frac*12*float64(years)))
+		if months != int64(int32(months)) {
+			a.tooLong = true
+			return
+		}
+		a.addMonths(months)
 	}
 }
 
@@ -206,6 +209,12 @@ func (a *span) addMicros(n, each int64, frac float64) {
 	}
 }
 
+// A second with a fraction, and a clock, speak for all smaller units.
+const (
+	secondUnits = 1<<unitSecond | 1<<unitMilli | 1<<unitMicro
+	clockUnits  = 1<<unitHour | 1<<unitMinute | secondUnits
+)
+
 type intervalParser struct {
 	scanner
 	orig []byte
@@ -217,10 +226,14 @@ func (p *intervalParser) bad() error { return errDateTime("interval", p.orig) }
 
 // add adds a value once per unit: naming one twice is bad syntax.
 func (p *intervalParser) add(u unit, n int64, frac float64) error {
-	if u == unitNone || p.seen&(1<<u) != 0 {
+	mask := uint32(1) << u
+	if u == unitSecond && frac != 0 {
+		mask = secondUnits
+	}
+	if u == unitNone || p.seen&mask != 0 {
 		return p.bad()
 	}
-	p.seen |= 1 << u
+	p.seen |= mask
 	p.sum.add(u, n, frac)
 	if p.sum.over {
 		return errIntervalField(p.orig)
@@ -231,14 +244,14 @@ func (p *intervalParser) add(u unit, n int64, frac float64) error {
 // quantity reads a sign, digits and a fraction. frac carries the sign, and neg
 // says it for a zero.
 func (p *intervalParser) quantity() (n int64, frac float64, neg bool, err error) {
+	sign := p.pos
 	if c := p.peek(); c == '-' || c == '+' {
 		neg = c == '-'
 		p.pos++
 	}
 	start := p.pos
-	d := p.digits()
-	if len(d) > 0 {
-		if n, err = strconv.ParseInt(string(d), 10, 64); err != nil {
+	if d := p.digits(); len(d) > 0 {
+		if n, err = strconv.ParseInt(string(p.b[sign:p.pos]), 10, 64); err != nil {
 			return 0, 0, false, errIntervalField(p.orig)
 		}
 	}
@@ -254,7 +267,7 @@ func (p *intervalParser) quantity() (n int64, frac float64, neg bool, err error)
 		return 0, 0, false, p.bad()
 	}
 	if neg {
-		n, frac = -n, -frac
+		frac = -frac
 	}
 	return n, frac, neg, nil
 }
@@ -266,7 +279,7 @@ func (p *intervalParser) verbose() error {
 		p.pos++
 	}
 	for {
-		for isSpace(p.peek()) {
+		for isSpace(p.peek()) || p.peek() == ',' {
 			p.pos++
 		}
 		if p.pos >= len(p.b) {
@@ -359,7 +372,6 @@ func (p *intervalParser) clockAhead() bool {
 // clock reads :MM[:SS[.fraction]] after the hours; MM:SS.fraction when there are
 // two fields and a fraction.
 func (p *intervalParser) clock(h int64, neg bool) error {
-	const clockUnits = 1<<unitHour | 1<<unitMinute | 1<<unitSecond
 	if p.seen&clockUnits != 0 {
 		return p.bad()
 	}

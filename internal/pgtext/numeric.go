@@ -148,11 +148,14 @@ func scanDecimal(s, b []byte) (decimal, error) {
 	}
 	exp := 0
 	if i < len(t) && t[i]|0x20 == 'e' {
-		e, ok := scanExponent(t[i+1:])
-		if !ok {
+		e, n := scanExponent(t[i+1:])
+		if n == 0 {
 			return d, errSyntax("numeric", b)
 		}
-		exp, i = e, len(t)
+		if e >= maxExponent || e <= -maxExponent {
+			return d, errOverflow()
+		}
+		exp, i = e, i+1+n
 	}
 	if i != len(t) {
 		return d, errSyntax("numeric", b)
@@ -170,29 +173,27 @@ func errOverflow() error {
 	return schemas.Errorf(schemas.CodeOutOfRange, "22003", "value overflows numeric format")
 }
 
-// scanExponent reads what follows the e; exponents past ±2^30 are bad syntax.
-func scanExponent(t []byte) (int, bool) {
-	neg := false
+// maxExponent bounds what may follow the e.
+const maxExponent = 1<<30 - 1
+
+// scanExponent reads what follows the e, at most maxExponent, and says how long it
+// was: 0 when no number is there.
+func scanExponent(t []byte) (exp, length int) {
+	i := 0
 	if len(t) > 0 && (t[0] == '-' || t[0] == '+') {
-		neg, t = t[0] == '-', t[1:]
+		i++
 	}
-	if len(t) == 0 {
-		return 0, false
+	start := i
+	for ; i < len(t) && isDigit(t[i]); i++ {
+		exp = min(exp*10+int(t[i]-'0'), maxExponent)
 	}
-	n := 0
-	for _, c := range t {
-		if !isDigit(c) || n >= 1<<30-1 {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
+	if i == start {
+		return 0, 0
 	}
-	if n >= 1<<30-1 {
-		return 0, false
+	if t[0] == '-' {
+		exp = -exp
 	}
-	if neg {
-		n = -n
-	}
-	return n, true
+	return exp, i
 }
 
 // strip removes leading zeros and the sign and place of zero.

@@ -2,6 +2,7 @@ package pgtext
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/millrace/millrace/internal/vector"
 	"github.com/millrace/millrace/schemas"
@@ -127,18 +128,39 @@ func AppendTo(v *vector.Vector, b []byte) error {
 }
 
 func appendBytesTo(v *vector.Vector, b []byte) error {
-	var small [256]byte
-	buf := small[:0]
-	if len(b) > len(small) && v.Type.Kind != schemas.UUID && !v.Type.Kind.IsText() {
-		buf = make([]byte, 0, len(b)+len(b)/8)
+	switch v.Type.Kind {
+	case schemas.UUID:
+		u, err := ParseUUID(b)
+		if err != nil {
+			return err
+		}
+		v.AppendBytes(u[:])
+		return nil
+	case schemas.Bytea, schemas.JSONB:
+		buf := scratch.Get().(*[]byte)
+		defer scratch.Put(buf)
+		s, err := parseBytesLayout(v.Type, (*buf)[:0], b)
+		if err != nil {
+			return err
+		}
+		if cap(s) <= maxScratch {
+			*buf = s
+		}
+		v.AppendBytes(s)
+		return nil
 	}
-	s, err := parseBytesLayout(v.Type, buf, b)
+	s, err := fitText(v.Type, b)
 	if err != nil {
 		return err
 	}
 	v.AppendBytes(s)
 	return nil
 }
+
+// scratch holds buffers for decoding, up to maxScratch bytes each.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxScratch = 64 << 10
 
 // AppendValue writes a value as PostgreSQL prints it. NULL writes nothing. A
 // char(n) is written without padding, which only its type knows: see AppendTyped.

@@ -67,7 +67,7 @@ func (f *fields) parseOffset(s *scanner, b []byte, typ string) error {
 		}
 	}
 	if h > maxZoneHours || m > 59 || sec > 59 {
-		return schemas.Errorf(schemas.CodeOutOfRange, "22009", `time zone displacement out of range: "%s"`, quoted(b))
+		return errZone(b)
 	}
 	off := int64(h)*3600 + int64(m)*60 + int64(sec)
 	if neg {
@@ -75,6 +75,10 @@ func (f *fields) parseOffset(s *scanner, b []byte, typ string) error {
 	}
 	f.zone, f.hasZone = zone{seconds: off}, true
 	return nil
+}
+
+func errZone(b []byte) error {
+	return schemas.Errorf(schemas.CodeOutOfRange, "22009", `time zone displacement out of range: "%s"`, quoted(b))
 }
 
 // abbreviations are those of PostgreSQL's default set that are in common use, in
