@@ -6,6 +6,7 @@ package query
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -220,7 +221,7 @@ func (s *Service) start(a *Answer, req Request) error {
 	if req.Memory > 0 {
 		memory = min(memory, req.Memory)
 	}
-	a.result, err = sql.Execute(a.ctx, stmt, exec.Options{
+	a.result, err = exec.Run(a.ctx, stmt, exec.Options{
 		Params: req.Params, Threads: s.opts.Threads, MemoryLimit: memory, Now: a.start,
 	})
 	if err != nil {
@@ -233,12 +234,13 @@ func (s *Service) start(a *Answer, req Request) error {
 // Next returns the next rows, or nil at the end. They hold until the next call.
 func (a *Answer) Next() (*exec.Batch, error) {
 	b, err := a.result.Next(a.ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
+		a.done = true
+		return nil, nil
+	case err != nil:
 		a.failed = a.explain(err, 0)
 		return nil, a.failed
-	}
-	if b == nil {
-		a.done = true
 	}
 	return b, nil
 }
