@@ -17,6 +17,10 @@ var ErrNotFound = errors.New("key not found")
 // impossible structure (I8).
 var ErrCorrupt = errors.New("storage is corrupt")
 
+// ErrSnapshotGone says that the asked LSN is below the horizon: versions that it
+// would show may have been dropped.
+var ErrSnapshotGone = errors.New("snapshot is older than the horizon")
+
 // Op is one write of a batch. A nil Value is a deletion; an empty one is a value.
 type Op struct {
 	Key, Value []byte
@@ -29,7 +33,8 @@ type Engine interface {
 	// before. The engine copies what it keeps. It may block to slow writers
 	// down (visible in Stats) but not fail for want of memory.
 	Apply(lsn uint64, batch []Op) error
-	// Get returns the newest value at or below lsn, appended to dst.
+	// Get returns the newest value at or below lsn, appended to dst. It fails with
+	// ErrSnapshotGone below the horizon.
 	Get(dst, key []byte, lsn uint64) ([]byte, error)
 	// Iterate walks keys in [lower, upper) at lsn; nil bounds are open.
 	Iterate(lower, upper []byte, lsn uint64) (Iterator, error)
@@ -49,9 +54,17 @@ type Engine interface {
 	Close() error
 }
 
+// Admitter is what an engine may be besides: one that can say, before a batch is
+// logged, that it cannot take it. Admit waits while writers must slow down and
+// fails, with CodeDiskFull say, when Apply would.
+type Admitter interface {
+	Admit(ctx context.Context) error
+}
+
 // Iterator walks live keys in order, in either direction. It starts before the
-// first key: call SeekGE, First or Last, or Next for the first. Key and Value
-// hold until the next move. After false from a move, Err tells an end from a failure.
+// first key: call SeekGE, First or Last, or Next for the first. Past the last key,
+// Prev goes back to it; before the first, Next goes to that. Key and Value hold
+// until the next move. After false from a move, Err tells an end from a failure.
 type Iterator interface {
 	First() bool
 	Last() bool
