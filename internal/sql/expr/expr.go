@@ -4,6 +4,8 @@
 package expr
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/schemas"
 )
 
@@ -231,4 +233,137 @@ func Columns(dst []ColumnID, e Expr) []ColumnID {
 		return true
 	})
 	return dst
+}
+
+// Equal says whether two expressions are the same but for their positions, so that
+// over the same row they give the same value. Subqueries are never equal.
+func Equal(a, b Expr) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	if a.Type() != b.Type() || !sameNode(a, b) {
+		return false
+	}
+	x, y := Children(a), Children(b)
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if !Equal(x[i], y[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameNode compares what two nodes hold besides type and children.
+func sameNode(a, b Expr) bool {
+	switch a := a.(type) {
+	case *Const:
+		b, ok := b.(*Const)
+		return ok && a.Value == b.Value
+	case *Column:
+		b, ok := b.(*Column)
+		return ok && a.ID == b.ID
+	case *Param:
+		b, ok := b.(*Param)
+		return ok && a.Index == b.Index
+	case *Call:
+		b, ok := b.(*Call)
+		return ok && (a.Func == b.Func || a.Func.Key() == b.Func.Key())
+	case *Cast:
+		_, ok := b.(*Cast)
+		return ok
+	case *And:
+		_, ok := b.(*And)
+		return ok
+	case *Or:
+		_, ok := b.(*Or)
+		return ok
+	case *Not:
+		_, ok := b.(*Not)
+		return ok
+	case *IsNull:
+		b, ok := b.(*IsNull)
+		return ok && a.Negate == b.Negate
+	case *In:
+		b, ok := b.(*In)
+		return ok && a.Negate == b.Negate && a.HasNull == b.HasNull && slices.Equal(a.List, b.List)
+	case *Case:
+		b, ok := b.(*Case)
+		return ok && len(a.Whens) == len(b.Whens) && (a.Else == nil) == (b.Else == nil)
+	case *Coalesce:
+		_, ok := b.(*Coalesce)
+		return ok
+	}
+	return false
+}
+
+// Map rebuilds e bottom-up: change gets each node with its arguments already changed
+// and returns it or what replaces it. Nodes whose arguments stay are not copied.
+func Map(e Expr, change func(Expr) Expr) Expr {
+	if e == nil {
+		return nil
+	}
+	switch x := e.(type) {
+	case *Call:
+		if args, ok := mapAll(x.Args, change); ok {
+			e = &Call{Node: x.Node, Func: x.Func, Args: args}
+		}
+	case *Cast:
+		if a := Map(x.Arg, change); a != x.Arg {
+			e = &Cast{Node: x.Node, Arg: a, Implicit: x.Implicit}
+		}
+	case *And:
+		if args, ok := mapAll(x.Args, change); ok {
+			e = &And{Node: x.Node, Args: args}
+		}
+	case *Or:
+		if args, ok := mapAll(x.Args, change); ok {
+			e = &Or{Node: x.Node, Args: args}
+		}
+	case *Not:
+		if a := Map(x.Arg, change); a != x.Arg {
+			e = &Not{Node: x.Node, Arg: a}
+		}
+	case *IsNull:
+		if a := Map(x.Arg, change); a != x.Arg {
+			e = &IsNull{Node: x.Node, Arg: a, Negate: x.Negate}
+		}
+	case *In:
+		if a := Map(x.Arg, change); a != x.Arg {
+			c := *x
+			c.Arg = a
+			e = &c
+		}
+	case *Coalesce:
+		if args, ok := mapAll(x.Args, change); ok {
+			e = &Coalesce{Node: x.Node, Args: args}
+		}
+	case *Case:
+		e = mapCase(x, change)
+	}
+	return change(e)
+}
+
+func mapAll(args []Expr, change func(Expr) Expr) ([]Expr, bool) {
+	out, changed := make([]Expr, len(args)), false
+	for i, a := range args {
+		out[i] = Map(a, change)
+		changed = changed || out[i] != a
+	}
+	return out, changed
+}
+
+func mapCase(x *Case, change func(Expr) Expr) Expr {
+	out, changed := &Case{Node: x.Node, Whens: make([]When, len(x.Whens)), Else: Map(x.Else, change)}, false
+	changed = out.Else != x.Else
+	for i, w := range x.Whens {
+		out.Whens[i] = When{Cond: Map(w.Cond, change), Then: Map(w.Then, change)}
+		changed = changed || out.Whens[i] != w
+	}
+	if !changed {
+		return x
+	}
+	return out
 }

@@ -16,9 +16,11 @@ const (
 	MaxLength = 1 << 20
 	// MaxNesting of parentheses, brackets and CASE.
 	MaxNesting = 256
-	// MaxOperators in a row: not separated by a comma, a clause or parentheses.
-	// AND and OR do not count, as their chains are flattened.
-	MaxOperators = 1000
+	// MaxOperators that may apply to each other's results. AND and OR do not count,
+	// as their chains are flattened.
+	MaxOperators = 4000
+	// MaxChained joins, and set operations, of one statement.
+	MaxChained = 500
 )
 
 // class is what a token is to us; the grammar knows more.
@@ -164,22 +166,27 @@ var stacking = map[string]bool{"not": true, "is": true, "isnull": true, "notnull
 	"between": true, "in": true, "collate": true, "at": true, "join": true, "union": true, "intersect": true,
 	"except": true, "distinct": true, "similar": true}
 
-// checkLimits refuses what would nest too deeply.
+// checkLimits refuses what would nest too deeply. It counts operators since the last
+// comma or clause, per level of brackets, and all open levels together; what stood in
+// closed brackets goes on counting as an operand of what follows.
 func checkLimits(tokens []token) error {
-	runs := []int{0}      // operators in a row, per level of nesting
+	runs, total := []int{0}, 0
 	joins, setOps := 0, 0 // these chain across clauses
 	for i := range tokens {
-		t := &tokens[i]
+		t, top := &tokens[i], len(runs)-1
 		switch {
 		case t.punct("(") || t.punct("[") || t.is("case"):
 			runs = append(runs, 0)
-		case (t.punct(")") || t.punct("]") || t.is("end")) && len(runs) > 1:
-			runs = runs[:len(runs)-1]
-			runs[len(runs)-1]++ // a chain goes on after it
+		case (t.punct(")") || t.punct("]") || t.is("end")) && top > 0:
+			runs[top-1] += runs[top] + 1
+			total++
+			runs = runs[:top]
 		case t.punct(",") || t.class == keyword && clauses[t.value]:
-			runs[len(runs)-1] = 0
+			total -= runs[top]
+			runs[top] = 0
 		case t.class == operator || t.class == keyword && stacking[t.value]:
-			runs[len(runs)-1]++
+			runs[top]++
+			total++
 		}
 		if t.is("join") {
 			joins++
@@ -187,7 +194,7 @@ func checkLimits(tokens []token) error {
 		if t.is("union") || t.is("intersect") || t.is("except") {
 			setOps++
 		}
-		if len(runs) > MaxNesting || runs[len(runs)-1] > MaxOperators || joins > MaxOperators || setOps > MaxOperators {
+		if len(runs) > MaxNesting || total > MaxOperators || joins > MaxChained || setOps > MaxChained {
 			return &schemas.Error{Code: schemas.CodeTooLarge, SQLState: "54001", Pos: t.at,
 				Message: "the statement is nested too deeply",
 				Hint:    "split it into simpler statements"}
