@@ -98,7 +98,7 @@ func (tx *Tx) UpdateKey(table string, key []schemas.Value, row schemas.Row) erro
 	case taken:
 		return duplicateKey(t, t.keyText(row))
 	}
-	o.after = nil
+	o.after, o.written = nil, true
 	tx.key = t.codec.AppendKey(tx.key[:0], row)
 	if e, err = tx.entry(t); err != nil { // again: entries move
 		return err
@@ -123,7 +123,7 @@ func (tx *Tx) Delete(table string, key ...schemas.Value) error {
 	if e.after == nil {
 		return ErrNotFound
 	}
-	e.after = nil
+	e.after, e.written = nil, true
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (tx *Tx) put(e *entry, t *table, row schemas.Row) error {
 	if err := tx.room(len(tx.row)); err != nil {
 		return err
 	}
-	e.after = tx.writes.arena.copy(tx.row)
+	e.after, e.written = tx.writes.arena.copy(tx.row), true
 	tx.writes.bytes += int64(len(tx.row))
 	return nil
 }

@@ -28,6 +28,7 @@ type entry struct {
 	before, after []byte
 	next          int32 // another entry of the same hash, -1 for none
 	gone          bool  // its table was truncated later
+	written       bool  // not only looked at
 	locked        bool  // others must not write it meanwhile
 }
 
@@ -120,7 +121,9 @@ func (w *writeSet) prepare(tx *transaction) {
 	}
 	for i := range w.entries {
 		e := &w.entries[i]
-		changed := !e.gone && !e.unchanged()
+		// A row written as it was counts as a change, as in PostgreSQL: whoever wrote
+		// it expects to find it so after the commit.
+		changed := e.written && !e.gone && (e.before != nil || e.after != nil)
 		if changed || e.locked {
 			tx.hashes = append(tx.hashes, e.hash)
 		}
@@ -140,10 +143,6 @@ func (w *writeSet) prepare(tx *transaction) {
 		}
 		tx.ops = append(tx.ops, kv.Op{Key: e.key, Value: e.after})
 	}
-}
-
-func (e *entry) unchanged() bool {
-	return (e.before == nil) == (e.after == nil) && bytes.Equal(e.before, e.after)
 }
 
 // reset empties the set and keeps its memory, unless it is large.
