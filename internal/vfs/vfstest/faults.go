@@ -51,9 +51,9 @@ func NewFaults(fsys vfs.FS) *Faults {
 	return f
 }
 
-// FillAfter makes writes fail with ENOSPC once n more bytes were written. A
-// preallocation takes its bytes at once. The write that does not fit writes
-// what does, as a real disk may.
+// FillAfter makes writes fail with ENOSPC once files grew by n more bytes. A
+// preallocation takes its bytes at once, and writes into it none. The write that
+// does not fit writes what does, as a real disk may.
 func (f *Faults) FillAfter(n int64) { f.set(func() { f.mu.room = n }) }
 
 // Empty makes room again.
@@ -137,7 +137,11 @@ func (f *Faults) named(name string, open func(string) (vfs.File, error)) (vfs.Fi
 	if err != nil {
 		return nil, err
 	}
-	return &faultFile{File: file, fs: f, name: name}, nil
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &faultFile{File: file, fs: f, name: name, size: info.Size()}, nil
 }
 
 // Remove implements vfs.FS.
@@ -196,13 +200,20 @@ type faultFile struct {
 	vfs.File
 	fs   *Faults
 	name string
+	mu   sync.Mutex
+	pos  int64 // of Read and Write
+	size int64 // up to which space is taken
 }
 
 func (f *faultFile) Read(p []byte) (int, error) {
 	if err := f.fs.before("read", f.name); err != nil {
 		return 0, err
 	}
-	return f.File.Read(p)
+	n, err := f.File.Read(p)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pos += int64(n)
+	return n, err
 }
 
 func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
@@ -213,19 +224,27 @@ func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *faultFile) Write(p []byte) (int, error) {
-	return f.write(p, f.File.Write)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := f.write(p, f.pos, f.File.Write)
+	f.pos += int64(n)
+	return n, err
 }
 
 func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
-	return f.write(p, func(p []byte) (int, error) { return f.File.WriteAt(p, off) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.write(p, off, func(p []byte) (int, error) { return f.File.WriteAt(p, off) })
 }
 
-func (f *faultFile) write(p []byte, write func([]byte) (int, error)) (int, error) {
+func (f *faultFile) write(p []byte, off int64, write func([]byte) (int, error)) (int, error) {
 	if err := f.fs.before("write", f.name); err != nil {
 		return 0, err
 	}
-	granted, full := f.fs.take(int64(len(p)))
-	n, err := write(p[:granted])
+	grow := max(0, off+int64(len(p))-max(f.size, off))
+	granted, full := f.fs.take(grow)
+	f.size += max(0, off-f.size) + granted
+	n, err := write(p[:int64(len(p))-grow+granted])
 	if err == nil && full != nil {
 		err = fmt.Errorf("write %s: %w", f.name, full)
 	}
@@ -254,8 +273,13 @@ func (f *faultFile) Preallocate(offset, length int64) error {
 	if err := f.fs.before("preallocate", f.name); err != nil {
 		return err
 	}
-	if _, err := f.fs.take(length); err != nil {
-		return fmt.Errorf("preallocate %s: %w", f.name, err)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if grow := offset + length - f.size; grow > 0 {
+		if _, err := f.fs.take(grow); err != nil {
+			return fmt.Errorf("preallocate %s: %w", f.name, err)
+		}
+		f.size += grow
 	}
 	return f.File.Preallocate(offset, length)
 }
