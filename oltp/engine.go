@@ -56,6 +56,10 @@ func engineNamed(name string, instead engineOpener) (engineOpener, error) {
 // openLSM splits the memory between three memtables and the cache.
 func openLSM(dir string, o engineOptions) (kv.Engine, error) {
 	memtable := min(64<<20, o.MemoryBytes/6)
-	return lsm.Open(dir, lsm.Options{FS: o.FS, Clock: o.Clock, Logger: o.Logger, WaitLog: o.Durable,
+	e, err := lsm.Open(dir, lsm.Options{FS: o.FS, Clock: o.Clock, Logger: o.Logger, WaitLog: o.Durable,
 		MemtableBytes: int(memtable), CacheBytes: int(o.MemoryBytes - 3*memtable)})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
