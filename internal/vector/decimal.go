@@ -18,6 +18,10 @@ var pow10 = [...]int64{1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 10000
 // AppendDecimal adds coef × 10^-scale to a flat decimal vector, raising the
 // vector's scale or tier when it must.
 func (v *Vector) AppendDecimal(coef int64, scale int) {
+	if v.Dec == Dec128 {
+		v.AppendWide(Int128{Hi: coef >> 63, Lo: uint64(coef)}, scale)
+		return
+	}
 	if v.Len == 0 && v.Type.Precision == 0 && v.Dec == Dec64 {
 		v.Scale = scale
 	}
@@ -40,6 +44,89 @@ func (v *Vector) AppendDecimal(coef int64, scale int) {
 	}
 	v.Strs.Append(AppendDecimalText(nil, coef, scale))
 	v.grow()
+}
+
+// AppendWide adds coef × 10^-scale, |coef| < 10^38, to a flat decimal vector, raising
+// its scale or tier when it must.
+func (v *Vector) AppendWide(coef Int128, scale int) {
+	if n := int64(coef.Lo); v.Dec == Dec64 && coef.Hi == n>>63 && n > -max64 && n < max64 {
+		v.AppendDecimal(n, scale)
+		return
+	}
+	if v.Dec == Dec64 {
+		v.Wide = make([]Int128, len(v.Ints), max(v.Len+1, cap(v.Ints)))
+		for i, c := range v.Ints {
+			v.Wide[i] = Int128{Hi: c >> 63, Lo: uint64(c)}
+		}
+		v.Dec, v.Ints = Dec128, v.Ints[:0]
+		if v.Len == 0 {
+			v.Scale = scale
+		}
+	}
+	if v.Dec == Dec128 && scale != v.Scale {
+		v.noteScale(scale)
+		if scale > v.Scale {
+			v.rescaleWide(scale)
+		}
+	}
+	if v.Dec == Dec128 {
+		if c, ok := scaleWide(coef, v.Scale-scale); ok {
+			if v.DScale != nil {
+				v.DScale = append(v.DScale, uint8(scale))
+			}
+			v.Wide = append(v.Wide, c)
+			v.grow()
+			return
+		}
+		v.toText()
+	}
+	v.Strs.Append(placePoint(nil, coef.Big().Append(nil, 10), scale))
+	v.grow()
+}
+
+// rescaleWide raises the scale of every wide coefficient, to text when one no longer fits.
+func (v *Vector) rescaleWide(scale int) {
+	out := make([]Int128, len(v.Wide), cap(v.Wide))
+	for i, c := range v.Wide {
+		n, ok := scaleWide(c, scale-v.Scale)
+		if !ok {
+			v.toText()
+			return
+		}
+		out[i] = n
+	}
+	v.Wide, v.Scale = out, scale
+}
+
+// scaleWide gives c × 10^n when the result fits Dec128.
+func scaleWide(c Int128, n int) (Int128, bool) {
+	neg := c.Hi < 0
+	if neg {
+		c = negWide(c)
+	}
+	for ; n > 0; n -= 18 {
+		p := uint64(pow10[min(n, 18)])
+		hi, lo := bits.Mul64(c.Lo, p)
+		over, mid := bits.Mul64(uint64(c.Hi), p)
+		sum, carry := bits.Add64(hi, mid, 0)
+		c = Int128{Hi: int64(sum), Lo: lo}
+		if over != 0 || carry != 0 || c.Hi < 0 {
+			return c, false
+		}
+	}
+	// 10^38 is the first magnitude out of the tier.
+	if c.Hi > 0x4B3B4CA85A86C47A || c.Hi == 0x4B3B4CA85A86C47A && c.Lo >= 0x098A224000000000 {
+		return c, false
+	}
+	if neg {
+		c = negWide(c)
+	}
+	return c, true
+}
+
+func negWide(c Int128) Int128 {
+	lo, carry := bits.Add64(^c.Lo, 1, 0)
+	return Int128{Hi: int64(uint64(^c.Hi) + carry), Lo: lo}
 }
 
 // AppendDecimalText adds a number given as PostgreSQL's text output. The vector
@@ -96,7 +183,7 @@ func (v *Vector) rescale(scale int) {
 
 // toText turns the payload into DecText; display scales go into the text.
 func (v *Vector) toText() {
-	texts := Strings{Views: make([]View, 0, max(v.Len+1, cap(v.Ints)))}
+	texts := Strings{Views: make([]View, 0, max(v.Len+1, cap(v.Ints), cap(v.Wide)))}
 	var buf []byte
 	for i := range v.Len {
 		buf = buf[:0]

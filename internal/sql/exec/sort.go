@@ -1,0 +1,314 @@
+package exec
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/millrace/millrace/internal/sql/expr"
+	"github.com/millrace/millrace/internal/sql/kernel"
+	"github.com/millrace/millrace/internal/sql/plan"
+	"github.com/millrace/millrace/internal/vector"
+	"github.com/millrace/millrace/schemas"
+)
+
+// sortOp orders rows: each worker sorts what it got, then the sorted lists are merged.
+// With a limit a worker keeps little more than that many rows.
+type sortOp struct {
+	input   operator
+	node    *plan.Sort
+	program *kernel.Program
+	types   []schemas.Type // input columns, then keys
+	wanted  []bool
+}
+
+func (q *query) compileSort(n *plan.Sort) (operator, error) {
+	in, err := q.compile(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	s := &sortOp{input: in, node: n, types: typesOf(n.Input.Columns())}
+	for _, c := range n.Input.Columns() {
+		s.wanted = append(s.wanted, q.used[c.ID])
+	}
+	exprs := make([]expr.Expr, len(n.Keys))
+	for i, k := range n.Keys {
+		exprs[i] = k.Expr
+		s.types, s.wanted = append(s.types, k.Expr.Type()), append(s.wanted, true)
+	}
+	s.program, err = compileExprs(n.Input, exprs)
+	return s, err
+}
+
+func (s *sortOp) run(q *query, newSink func(int) (sink, error)) error {
+	var mu sync.Mutex
+	var lists []*sortedList
+	err := s.input.run(q, func(int) (sink, error) {
+		eval, err := s.program.NewEval(q.env)
+		l := &sortSink{op: s, q: q, eval: eval, list: s.newList()}
+		l.done = func(list *sortedList) {
+			mu.Lock()
+			defer mu.Unlock()
+			lists = append(lists, list)
+		}
+		return l, err
+	})
+	if err != nil {
+		return err
+	}
+	to, err := newSink(0)
+	if err != nil {
+		return err
+	}
+	if err := s.merge(q, lists, to); err != nil {
+		return err
+	}
+	for _, l := range lists {
+		_ = q.reserve(-l.store.held)
+	}
+	return to.close()
+}
+
+// sortedList is rows with an order.
+type sortedList struct {
+	op    *sortOp
+	store *store
+	order []sortRow
+}
+
+// sortRow is a row with the beginning of its first key, so that most comparisons need
+// not look at the row.
+type sortRow struct {
+	prefix uint64
+	row    uint32
+}
+
+func (s *sortOp) newList() *sortedList {
+	return &sortedList{op: s, store: newStore(s.types, s.wanted)}
+}
+
+// keyAt is key column k of a store.
+func (s *sortOp) keyAt(st *store, k int) *vector.Vector {
+	return st.cols[len(st.cols)-len(s.node.Keys)+k]
+}
+
+func (l *sortedList) sort() {
+	st := l.store
+	if st.rows == 0 {
+		return
+	}
+	l.order = make([]sortRow, st.rows)
+	for i := range l.order {
+		l.order[i].row = uint32(i)
+	}
+	if len(l.op.node.Keys) == 0 {
+		return
+	}
+	key := l.op.keyAt(st, 0)
+	prefixes(l.order, key, l.op.node.Keys[0])
+	slices.SortFunc(l.order, func(a, b sortRow) int {
+		if a.prefix != b.prefix {
+			if a.prefix < b.prefix {
+				return -1
+			}
+			return 1
+		}
+		return l.op.compare(st, int(a.row), st, int(b.row))
+	})
+}
+
+// compare orders two rows by all keys.
+func (s *sortOp) compare(a *store, i int, b *store, j int) int {
+	for k := range s.node.Keys {
+		key := &s.node.Keys[k]
+		if c := compareKey(s.keyAt(a, k), i, s.keyAt(b, k), j, key.Desc, key.NullsFirst); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func compareKey(a *vector.Vector, i int, b *vector.Vector, j int, desc, nullsFirst bool) int {
+	if p, q := a.Null(i), b.Null(j); p || q {
+		switch {
+		case p && q:
+			return 0
+		case p == nullsFirst:
+			return -1
+		}
+		return 1
+	}
+	c := kernel.Compare(a, i, b, j)
+	if desc {
+		return -c
+	}
+	return c
+}
+
+// prefixes computes the prefix of every row: smaller sorts first, equal decides nothing.
+func prefixes(order []sortRow, key *vector.Vector, k plan.SortKey) {
+	nullBit := uint64(1) << 63
+	if k.NullsFirst {
+		nullBit = 0
+	}
+	for i := range order {
+		row := int(order[i].row)
+		if key.Null(row) {
+			order[i].prefix = nullBit
+			continue
+		}
+		p := orderBits(key, row)
+		if k.Desc {
+			p = ^p
+		}
+		order[i].prefix = p>>1 | (nullBit ^ 1<<63)
+	}
+}
+
+// orderBits maps a value to a number that orders like it, as far as 64 bits go.
+func orderBits(v *vector.Vector, i int) uint64 {
+	switch v.Type.Kind.Layout() {
+	case schemas.LayoutInt:
+		return uint64(v.Int(i)) ^ 1<<63
+	case schemas.LayoutFloat:
+		f := v.Float(i)
+		switch {
+		case f == 0:
+			return 1 << 63
+		case f != f:
+			return math.MaxUint64
+		}
+		b := math.Float64bits(f)
+		if b>>63 != 0 {
+			return ^b
+		}
+		return b | 1<<63
+	case schemas.LayoutBytes:
+		if v.Type.Kind == schemas.Char {
+			return 0 // trailing blanks do not count, so bytes do not decide
+		}
+		var buf [8]byte
+		copy(buf[:], v.Bytes(i))
+		return binary.BigEndian.Uint64(buf[:])
+	case schemas.LayoutDecimal:
+		if v.Dec == vector.Dec64 {
+			return uint64(v.Int(i)) ^ 1<<63
+		}
+	}
+	return 0
+}
+
+// sortSink collects one worker's rows.
+type sortSink struct {
+	op    *sortOp
+	q     *query
+	eval  *kernel.Eval
+	list  *sortedList
+	chunk uint64
+	done  func(*sortedList)
+}
+
+func (s *sortSink) push(b *batch) error {
+	if b.chunk != s.chunk {
+		s.eval.NewChunk()
+		s.chunk = b.chunk
+	}
+	keys, err := s.eval.Run(b.cols, b.rows)
+	if err != nil {
+		return err
+	}
+	st := s.list.store
+	st.append(0, b.cols, b.rows)
+	n := b.rows.Len()
+	st.append(len(b.cols), keys, kernel.Rows{N: n})
+	st.rows += n
+	if limit := s.op.node.Limit; limit >= 0 && int64(st.rows) > 4*limit+int64(4*s.q.opt.BatchRows) {
+		s.prune(int(limit))
+	}
+	return st.account(s.q, 24*int64(st.rows))
+}
+
+// prune keeps the first limit rows.
+func (s *sortSink) prune(limit int) {
+	s.list.sort()
+	fresh := s.op.newList()
+	sel := make([]uint32, limit)
+	for i := range sel {
+		sel[i] = s.list.order[i].row
+	}
+	fresh.store.append(0, s.list.store.cols, kernel.Rows{Sel: sel})
+	fresh.store.rows, fresh.store.held = limit, s.list.store.held
+	s.list = fresh
+}
+
+func (s *sortSink) close() error {
+	s.list.sort()
+	s.done(s.list)
+	return nil
+}
+
+// merge pushes the rows of sorted lists in order.
+func (s *sortOp) merge(q *query, lists []*sortedList, to sink) error {
+	left := int64(math.MaxInt64)
+	if s.node.Limit >= 0 {
+		left = s.node.Limit
+	}
+	at := make([]int, len(lists))
+	columns := len(s.node.Input.Columns())
+	for left > 0 {
+		if err := q.check(); err != nil {
+			return err
+		}
+		out := newStore(s.types[:columns], s.wanted[:columns])
+		n := int(min(left, int64(q.opt.BatchRows)))
+		out.rows = s.take(lists, at, n, out)
+		if out.rows == 0 {
+			return nil
+		}
+		left -= int64(out.rows)
+		if err := to.push(&batch{cols: out.cols, rows: kernel.Rows{N: out.rows}, chunk: q.nextChunk()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take appends the next n rows of all lists to out; runs from one list go together.
+func (s *sortOp) take(lists []*sortedList, at []int, n int, out *store) int {
+	taken := 0
+	var sel []uint32
+	from := -1
+	flush := func() {
+		if len(sel) > 0 {
+			out.append(0, lists[from].store.cols[:len(out.cols)], kernel.Rows{Sel: sel})
+			sel = sel[:0]
+		}
+	}
+	for taken < n {
+		best := -1
+		for i, l := range lists {
+			if at[i] < len(l.order) && (best < 0 || s.before(l, at[i], lists[best], at[best])) {
+				best = i
+			}
+		}
+		if best < 0 {
+			break
+		}
+		if best != from {
+			flush()
+			from = best
+		}
+		sel = append(sel, lists[best].order[at[best]].row)
+		at[best]++
+		taken++
+	}
+	flush()
+	return taken
+}
+
+// before says whether row i of list a comes before row j of list b. Prefixes of
+// decimals compare only within a list, whose scale they have.
+func (s *sortOp) before(a *sortedList, i int, b *sortedList, j int) bool {
+	return s.compare(a.store, int(a.order[i].row), b.store, int(b.order[j].row)) < 0
+}
