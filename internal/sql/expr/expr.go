@@ -305,62 +305,70 @@ func Map(e Expr, change func(Expr) Expr) Expr {
 	if e == nil {
 		return nil
 	}
+	return change(MapChildren(e, func(x Expr) Expr { return Map(x, change) }))
+}
+
+// MapChildren rebuilds e over its changed arguments; e itself when none changed.
+func MapChildren(e Expr, change func(Expr) Expr) Expr {
 	switch x := e.(type) {
 	case *Call:
 		if args, ok := mapAll(x.Args, change); ok {
-			e = &Call{Node: x.Node, Func: x.Func, Args: args}
+			return &Call{Node: x.Node, Func: x.Func, Args: args}
 		}
 	case *Cast:
-		if a := Map(x.Arg, change); a != x.Arg {
-			e = &Cast{Node: x.Node, Arg: a, Implicit: x.Implicit}
+		if a := change(x.Arg); a != x.Arg {
+			return &Cast{Node: x.Node, Arg: a, Implicit: x.Implicit}
 		}
 	case *And:
 		if args, ok := mapAll(x.Args, change); ok {
-			e = &And{Node: x.Node, Args: args}
+			return &And{Node: x.Node, Args: args}
 		}
 	case *Or:
 		if args, ok := mapAll(x.Args, change); ok {
-			e = &Or{Node: x.Node, Args: args}
+			return &Or{Node: x.Node, Args: args}
 		}
 	case *Not:
-		if a := Map(x.Arg, change); a != x.Arg {
-			e = &Not{Node: x.Node, Arg: a}
+		if a := change(x.Arg); a != x.Arg {
+			return &Not{Node: x.Node, Arg: a}
 		}
 	case *IsNull:
-		if a := Map(x.Arg, change); a != x.Arg {
-			e = &IsNull{Node: x.Node, Arg: a, Negate: x.Negate}
+		if a := change(x.Arg); a != x.Arg {
+			return &IsNull{Node: x.Node, Arg: a, Negate: x.Negate}
 		}
 	case *In:
-		if a := Map(x.Arg, change); a != x.Arg {
+		if a := change(x.Arg); a != x.Arg {
 			c := *x
 			c.Arg = a
-			e = &c
+			return &c
 		}
 	case *Coalesce:
 		if args, ok := mapAll(x.Args, change); ok {
-			e = &Coalesce{Node: x.Node, Args: args}
+			return &Coalesce{Node: x.Node, Args: args}
 		}
 	case *Case:
-		e = mapCase(x, change)
+		return mapCase(x, change)
 	}
-	return change(e)
+	return e
 }
 
 func mapAll(args []Expr, change func(Expr) Expr) ([]Expr, bool) {
 	out, changed := make([]Expr, len(args)), false
 	for i, a := range args {
-		out[i] = Map(a, change)
+		out[i] = change(a)
 		changed = changed || out[i] != a
 	}
 	return out, changed
 }
 
 func mapCase(x *Case, change func(Expr) Expr) Expr {
-	out, changed := &Case{Node: x.Node, Whens: make([]When, len(x.Whens)), Else: Map(x.Else, change)}, false
-	changed = out.Else != x.Else
+	out, changed := &Case{Node: x.Node, Whens: make([]When, len(x.Whens))}, false
 	for i, w := range x.Whens {
-		out.Whens[i] = When{Cond: Map(w.Cond, change), Then: Map(w.Then, change)}
+		out.Whens[i] = When{Cond: change(w.Cond), Then: change(w.Then)}
 		changed = changed || out.Whens[i] != w
+	}
+	if x.Else != nil {
+		out.Else = change(x.Else)
+		changed = changed || out.Else != x.Else
 	}
 	if !changed {
 		return x
