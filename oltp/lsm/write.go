@@ -137,6 +137,9 @@ func (e *Engine) rotate(need int) *memtable.Table {
 
 // Checkpoint implements kv.Engine.
 func (e *Engine) Checkpoint(ctx context.Context) (uint64, error) {
+	if e.ctx.Err() != nil {
+		return 0, errClosed
+	}
 	target := e.seal()
 	stop := context.AfterFunc(ctx, e.wake)
 	defer stop()
