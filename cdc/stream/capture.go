@@ -31,7 +31,7 @@ func NewCapture(source cdc.Source, warehouse Warehouse, o Options) (*Capture, er
 		return nil, err
 	}
 	o = o.withDefaults()
-	c, err := newClient(o.Brokers, "millrace-capture-"+o.Pipeline)
+	c, err := newClient(o.Brokers, "millrace-capture-"+o.Pipeline, o.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,10 @@ import (
 // requestTimeout limits one request to a broker, beyond the time it may wait there.
 const requestTimeout = 10 * time.Second
 
+// Dial makes a connection to a broker, as net.Dialer.DialContext does; it is where
+// TLS comes in.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // client sends requests of many partitions at once: a produce or fetch per
 // partition would cost each of them a round trip.
 type client struct {
@@ -35,7 +39,7 @@ type client struct {
 }
 
 // newClient makes a client; it connects when it is used.
-func newClient(brokers []string, name string) (*client, error) {
+func newClient(brokers []string, name string, dial Dial) (*client, error) {
 	if len(brokers) == 0 {
 		return nil, schemas.Errorf(schemas.CodeInvalid, "22023", "no broker address is given")
 	}
@@ -46,7 +50,7 @@ func newClient(brokers []string, name string) (*client, error) {
 			return nil, e
 		}
 	}
-	t := &kafka.Transport{ClientID: name, DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second}
+	t := &kafka.Transport{ClientID: name, Dial: dial, DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second}
 	addr := kafka.TCP(brokers...)
 	return &client{transport: t, addr: addr, kafka: &kafka.Client{Addr: addr, Transport: t}}, nil
 }

@@ -18,6 +18,8 @@ import (
 type ConsumerOptions struct {
 	// Brokers are addresses host:port to begin with.
 	Brokers []string
+	// Dial connects to a broker; default plain TCP.
+	Dial Dial
 	// Worker names the reader, for the broker's log and the metrics.
 	Worker string
 	// FetchBytes limits what one request asks for; default 4 MiB.
@@ -75,7 +77,7 @@ type Consumer struct {
 // NewConsumer makes a consumer. It connects when a reader is opened.
 func NewConsumer(o ConsumerOptions) (*Consumer, error) {
 	o = o.withDefaults()
-	c, err := newClient(o.Brokers, "millrace-worker-"+o.Worker)
+	c, err := newClient(o.Brokers, "millrace-worker-"+o.Worker, o.Dial)
 	if err != nil {
 		return nil, err
 	}

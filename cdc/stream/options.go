@@ -29,6 +29,8 @@ type Options struct {
 	Pipeline, Source string
 	// Brokers are addresses host:port to begin with.
 	Brokers []string
+	// Dial connects to a broker; default plain TCP.
+	Dial Dial
 	// Partitions of each table's topic; default 4. More let more workers share a
 	// table and cost a message more per interval.
 	Partitions int32
