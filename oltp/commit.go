@@ -43,6 +43,15 @@ type committer struct {
 	broken error // guarded by apply: the engine failed, nothing is applied any more
 }
 
+// close refuses further commits and waits until those in the log are applied.
+func (c *committer) close() {
+	c.Lock()
+	defer c.Unlock()
+	c.closed = true
+	c.apply.Lock()
+	defer c.apply.Unlock()
+}
+
 // admitter is an engine that wants to be asked before commits.
 type admitter interface {
 	Admit(ctx context.Context) error

@@ -32,6 +32,10 @@ import (
 	"github.com/millrace/millrace/schemas"
 )
 
+// sector is what a disk writes whole or not at all: one that holds acknowledged
+// commits is not written again.
+const sector = 512
+
 // DB is an open database. All methods are safe for concurrent use.
 type DB struct {
 	opts     Options
@@ -113,6 +117,7 @@ func (db *DB) open() (err error) {
 		FS: fsys, Clock: db.opts.Clock, Logger: db.opts.Logger, SegmentBytes: db.opts.LogSegmentBytes,
 		AtLeast: max(schemas.LSN(checkpoint), db.slots.confirmed()),
 		OnSync:  db.metrics.sync,
+		Align:   sector,
 	})
 	if err != nil {
 		return err
@@ -146,9 +151,7 @@ func (db *DB) Verify(ctx context.Context) error {
 func (db *DB) Close() error {
 	db.closed.Do(func() {
 		db.closing.Store(true)
-		db.committer.Lock()
-		db.committer.closed = true
-		db.committer.Unlock()
+		db.committer.close()
 		db.keeper.stop()
 		var err error
 		if db.log.Err() == nil {

@@ -31,14 +31,24 @@ func (tx *Tx) Get(table string, key ...schemas.Value) (schemas.Row, error) {
 	return t.decode(data)
 }
 
-// current returns the row of tx.key as the transaction sees it.
+// current returns the row of tx.key as the transaction sees it, nil for none. It holds
+// until the next call.
 func (tx *Tx) current(t *table) ([]byte, error) {
-	if len(tx.writes.entries) > 0 {
-		if e := tx.writes.find(tx.key, tx.db.hashKey(tx.key)); e != nil {
-			return e.after, nil
-		}
+	if tx.opts.ReadOnly {
+		return tx.stored(t, tx.key)
 	}
-	return tx.stored(t, tx.key)
+	hash := tx.db.hashKey(tx.key)
+	if e := tx.writes.find(tx.key, hash); e != nil {
+		return e.after, nil
+	}
+	row, err := tx.stored(t, tx.key)
+	if err == nil && tx.writes.few() {
+		// What is read is often written next: it need not be looked up again.
+		e := tx.writes.add(t, tx.key, hash, row)
+		e.after = e.before
+		row = e.before
+	}
+	return row, err
 }
 
 func (tx *Tx) readable(name string) (*table, error) {

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace/millrace/oltp/kv"
 )
 
-// writeSet is what a transaction has written: each row once, with the row that
-// was there before the transaction and the one that is there now.
+// writeSet is what a transaction has written, and the first few rows it has read:
+// each row once, with the row that was there before the transaction and the one
+// that is there now.
 type writeSet struct {
 	entries   []entry
 	index     map[uint64]int32 // hash → last entry of that hash; nil while entries are few
@@ -19,7 +20,7 @@ type writeSet struct {
 	bytes     int64
 }
 
-// entry is one written row. before is nil when there was no row, after when
+// entry is one row. before is nil when there was no row, after when
 // there is none.
 type entry struct {
 	table         *table
@@ -34,6 +35,9 @@ type entry struct {
 
 // linear is how many entries are searched one by one.
 const linear = 12
+
+// few says whether there is room for entries that are only read.
+func (w *writeSet) few() bool { return len(w.entries) < linear }
 
 func (w *writeSet) find(key []byte, hash uint64) *entry {
 	if w.index == nil {
