@@ -3,6 +3,7 @@
 package decimal
 
 import (
+	"cmp"
 	"math/big"
 	"strconv"
 
@@ -107,7 +108,7 @@ func FromValue(v schemas.Value) Num {
 
 // Value makes a value of the number.
 func (n Num) Value() schemas.Value {
-	if n.form == finite && n.scale <= 1000 && n.Coef().IsInt64() {
+	if n.form == finite && n.scale <= 18 && n.Coef().IsInt64() {
 		if c := n.Coef().Int64(); c > -Max64 && c < Max64 {
 			return schemas.NewNumeric(c, n.scale)
 		}
@@ -229,7 +230,7 @@ func align(a, b Num) (x, y *big.Int, scale int) {
 // itself.
 func Cmp(a, b Num) int {
 	if a.form != finite || b.form != finite {
-		return rank(a) - rank(b)
+		return cmp.Compare(rank(a), rank(b))
 	}
 	if sa, sb := a.Sign(), b.Sign(); sa != sb {
 		if sa < sb {

@@ -227,11 +227,7 @@ func (v *Vector) AppendDecimalAt(dst []byte, i int) []byte {
 		show = int(v.DScale[i])
 	}
 	if v.Dec == Dec64 {
-		c := v.Int(i)
-		if drop := v.Scale - show; drop > 0 {
-			c /= pow10[drop]
-		}
-		return AppendDecimalText(dst, c, show)
+		return AppendDecimalText(dst, cutDigits(v.Int(i), v.Scale-show), show)
 	}
 	w := v.Wide[0]
 	switch v.Enc {
@@ -279,6 +275,17 @@ func placePoint(dst, digits []byte, scale int) []byte {
 	return append(dst, digits[len(digits)-scale:]...)
 }
 
+// maxScale64 is the largest scale of a value that is held as a coefficient.
+const maxScale64 = 18
+
+// cutDigits drops n digits, all zeros, from the end of a coefficient.
+func cutDigits(c int64, n int) int64 {
+	for ; n > 0 && c != 0; n -= 18 {
+		c /= pow10[min(n, 18)]
+	}
+	return c
+}
+
 // decimalValue returns row i of a decimal vector.
 func (v *Vector) decimalValue(i int) schemas.Value {
 	if v.Dec == Dec64 {
@@ -290,11 +297,10 @@ func (v *Vector) decimalValue(i int) schemas.Value {
 			}
 			show = int(v.DScale[at])
 		}
-		c := v.Int(i)
-		if drop := v.Scale - show; drop > 0 {
-			c /= pow10[drop]
+		c := cutDigits(v.Int(i), v.Scale-show)
+		if show <= maxScale64 {
+			return schemas.NewNumeric(c, show)
 		}
-		return schemas.NewNumeric(c, show)
 	}
 	text := v.AppendDecimalAt(nil, i)
 	return NumericValue(text)

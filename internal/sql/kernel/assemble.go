@@ -80,6 +80,7 @@ func (b *Buffer) assembleInts(t schemas.Type, n int, parts []part) {
 
 func placeInts(out []int64, p *part) {
 	switch {
+	case len(p.to) == 0:
 	case p.vec.Enc == vector.Const:
 		c := p.vec.Ints[0]
 		for _, to := range p.to {

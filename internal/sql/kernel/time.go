@@ -95,7 +95,7 @@ func addDays(day, n int64) (int64, error) {
 		return day, nil
 	}
 	d := day + n
-	if d < minTimestamp/usPerDay || d >= 2147483494-10957 { // PostgreSQL's DATE_END_JULIAN
+	if d < minTimestamp/usPerDay || d >= 2147483494-2440588 { // PostgreSQL's DATE_END_JULIAN, from its day 0 to ours
 		return 0, schemas.Errorf(schemas.CodeOutOfRange, "22008", "date out of range")
 	}
 	return d, nil

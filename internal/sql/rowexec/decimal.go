@@ -104,7 +104,7 @@ func (d dec) String() string {
 // numbers of one display scale compare with ==.
 func (d dec) value() schemas.Value {
 	limit := big.NewInt(1_000_000_000_000_000_000)
-	if d.special == 0 && d.coef.CmpAbs(limit) < 0 && d.scale <= 255 {
+	if d.special == 0 && d.coef.CmpAbs(limit) < 0 && d.scale <= 18 {
 		return schemas.NewNumeric(d.coef.Int64(), d.scale)
 	}
 	return schemas.NewNumericText(d.String())
