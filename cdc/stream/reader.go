@@ -15,6 +15,9 @@ import (
 
 var errClosed = schemas.Errorf(schemas.CodeCanceled, "57014", "the reader is closed")
 
+// markerWait is longer than a run takes from its grant to its markers, mostly.
+const markerWait = 300 * time.Millisecond
+
 // Reader reads one leased partition, message after message of one epoch.
 type Reader struct {
 	consumer  *Consumer
@@ -32,6 +35,8 @@ type Reader struct {
 		// hinted says that nothing of the epoch was read, so that offset may be
 		// wrong without anything being lost.
 		hinted   bool
+		rescan   bool      // the log may still be read from its beginning once
+		silent   time.Time // since when there is nothing at the hint
 		life     int  // counts how often reading began anew: older answers are dropped
 		busy     bool // a request is under way
 		until    time.Time
@@ -49,6 +54,7 @@ func newReader(k *Consumer, lease load.Lease) *Reader {
 	r.filter = filter{partition: lease.Partition, epoch: lease.Epoch, next: lease.NextSequence}
 	r.mu.arrived = make(chan struct{})
 	r.mu.offset, r.mu.hinted = max(lease.Offset, 0), lease.NextSequence == 0
+	r.mu.rescan = r.mu.hinted && r.mu.offset > 0
 	return r
 }
 
@@ -235,8 +241,23 @@ func (r *Reader) push(records []record, life int) int {
 	if n > 0 {
 		r.mu.bytes += n
 		r.announce()
+	} else if r.mu.rescan && r.mu.hinted {
+		r.listen(time.Now())
 	}
 	return n
+}
+
+// listen waits a little for the epoch's marker to come after the hint. Then it may
+// stand before: a log that was wiped and written anew up to the same offset shows
+// nothing there. The caller holds mu.
+func (r *Reader) listen(now time.Time) {
+	if r.mu.silent.IsZero() {
+		r.mu.silent = now
+	}
+	if now.Sub(r.mu.silent) >= markerWait {
+		r.mu.rescan, r.mu.offset = false, 0
+		r.mu.life++
+	}
 }
 
 // failed notes a request that failed: the reader pauses, longer each time. A topic

@@ -380,3 +380,18 @@ func (w *Workload) row(t *schemas.Table) schemas.Row {
 	}
 	return row
 }
+
+// SetBack cuts the log, as a restore of an old backup does.
+func (s *Source) SetBack(end schemas.LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.end = end
+	s.mu.confirmed = min(s.mu.confirmed, end)
+}
+
+// DropSlot forgets the slot.
+func (s *Source) DropSlot() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.slot = false
+}
