@@ -37,7 +37,8 @@ type Stage struct {
 	computed []int          // output columns that are not plain
 	key      []int          // output columns of the key
 	keyOf    map[int]int    // output column → its place among the computed key columns
-	reads    readSet        // what an evaluated row must have
+	reads    readSet        // what the filter and computed columns read
+	whole    readSet        // what an emitted row must have
 	keyReads readSet        // what a deleted row must have
 	filter   *kernel.Filter // nil: no where
 	eval     *kernel.Eval   // computed columns
@@ -84,6 +85,16 @@ func NewStage(t *Table) (*Stage, error) {
 	}
 	if t.Where != nil {
 		s.reads = s.reads.add(t, t.Where)
+	}
+	// A row that the warehouse may not have yet (it begins to match, or comes
+	// under a new key) has to be whole.
+	s.whole = append(s.whole, s.reads...)
+	if t.Where != nil || t.NeedsBefore {
+		for _, c := range s.plain {
+			if c >= 0 {
+				s.whole = append(s.whole, c)
+			}
+		}
 	}
 	return s, s.compile(exprs, keys)
 }
@@ -144,6 +155,9 @@ func (s *Stage) Output() *schemas.Table { return s.table.Output }
 // Apply appends the output of a batch to out, a batch of Output. Errors name the
 // table, the row's key and its position; out is then unchanged.
 func (s *Stage) Apply(in, out *change.Batch) error {
+	if len(in.Cols) != len(s.table.Input) {
+		return schemas.Errorf(schemas.CodeInternal, "XX000", "transform %s: a batch of %d columns, planned for %d", s.table.Source.FullName(), len(in.Cols), len(s.table.Input))
+	}
 	keep, err := s.matching(in)
 	if err != nil {
 		return err
@@ -217,10 +231,8 @@ func paired(in *change.Batch, i int) bool {
 
 // evaluate computes the columns of emitted rows and the keys of deleted ones.
 func (s *Stage) evaluate(in *change.Batch) error {
-	if s.filter == nil {
-		if err := s.present(in, s.reads, s.full); err != nil {
-			return err
-		}
+	if err := s.present(in, s.whole, s.full); err != nil {
+		return err
 	}
 	if err := s.present(in, s.keyReads, s.gone); err != nil {
 		return err
