@@ -270,3 +270,72 @@ func (n *CTERef) Columns() []Column         { return n.Out }
 func (n *CTERef) Inputs() []Node            { return nil }
 func (n *RecursiveUnion) Columns() []Column { return n.Out }
 func (n *RecursiveUnion) Inputs() []Node    { return []Node{n.Init, n.Step} }
+
+// MapInputs returns n over changed inputs; n itself when none changed.
+func MapInputs(n Node, change func(Node) Node) Node {
+	in := n.Inputs()
+	out, changed := make([]Node, len(in)), false
+	for i := range in {
+		out[i] = change(in[i])
+		changed = changed || out[i] != in[i]
+	}
+	if !changed {
+		return n
+	}
+	return withInputs(n, out)
+}
+
+// withInputs copies n with other inputs.
+func withInputs(n Node, in []Node) Node {
+	switch n := n.(type) {
+	case *Filter:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Project:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Aggregate:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Sort:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Limit:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Distinct:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Window:
+		c := *n
+		c.Input = in[0]
+		return &c
+	case *Join:
+		c := *n
+		c.Left, c.Right = in[0], in[1]
+		return &c
+	case *Apply:
+		c := *n
+		c.Left, c.Right = in[0], in[1]
+		return &c
+	case *SetOp:
+		c := *n
+		c.Left, c.Right = in[0], in[1]
+		return &c
+	case *CTE:
+		c := *n
+		c.Def, c.Body = in[0], in[1]
+		return &c
+	case *RecursiveUnion:
+		c := *n
+		c.Init, c.Step = in[0], in[1]
+		return &c
+	}
+	return n
+}
