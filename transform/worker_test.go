@@ -40,6 +40,7 @@ type world struct {
 
 	faults   bool
 	loads    int
+	unheard  int // loads to come whose answer gets lost
 	reported []string
 }
 
@@ -187,7 +188,7 @@ func (w *world) Load(_ context.Context, l *load.Load) (load.Reply, error) {
 	}
 	w.progress = append(w.progress, l.Progress...)
 	w.loads++
-	if w.sometimes(10) { // durable, but nobody hears of it
+	if w.unheard--; w.unheard >= 0 || w.sometimes(10) { // durable, but nobody hears of it
 		return load.Reply{}, errNetwork
 	}
 	return load.Reply{Credit: 1 << 20}, nil
@@ -369,6 +370,22 @@ func (w *world) breakAndReplay(history []*change.Batch) {
 	for _, b := range history {
 		w.publish(b)
 	}
+}
+
+func TestALoadThatWasDurableButUnheardOfIsNotLoadedTwice(t *testing.T) {
+	p := plan(t, items, "*", "", "id", "line")
+	w := newWorld(t, 1, p)
+	w.unheard = 5
+	src := &source{rng: rand.New(rand.NewPCG(1, 7)), rows: map[string]schemas.Row{}}
+	for range 20 {
+		w.publish(src.batch(10))
+	}
+	stop := run(w.worker("a"))
+	w.eventually()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, w.rows, expected(t, p, src.rows))
 }
 
 func TestAGapIsLostNeverPassedOver(t *testing.T) {
