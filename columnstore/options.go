@@ -64,7 +64,8 @@ type Options struct {
 
 type hooks struct {
 	ingest.Hooks
-	earlyW bool // say that W is reached before its changes are visible
+	earlyW  bool   // say that W is reached before its changes are visible
+	between func() // called in between
 }
 
 // Validate names every value that cannot be.

@@ -65,6 +65,12 @@ func (s *Store) publishOne() (did bool, err error) {
 	}
 	s.write.version++
 	version := s.write.version
+	if s.opts.hooks.earlyW {
+		early := s.visible.Load().sources[p.Control.Name]
+		early.Pipeline, early.Source, early.W = p.Control.Name, p.Control.Source, pub.To
+		s.swap(version, nil, &early)
+		s.opts.hooks.between()
+	}
 	touched, err := s.applyAll(p, pub, version)
 	if err != nil {
 		return s.failed(p, pub, err)
