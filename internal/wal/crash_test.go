@@ -65,7 +65,7 @@ func workload(fsys vfs.FS, j *journal, opts Options) error {
 				j.acked = n
 				j.mu.Unlock()
 			}
-			if i%10 == 9 {
+			if n > 8 && i%3 == 1 {
 				j.mu.Lock()
 				j.kept = n - 8
 				j.mu.Unlock()
@@ -366,5 +366,37 @@ func TestLostTailRenewsTheID(t *testing.T) {
 	require.False(t, l.Recovery().Renewed)
 	require.Equal(t, renewed, l.ID())
 	require.Equal(t, []string{"kept", "new life"}, contents(t, l, 0))
+	require.NoError(t, l.Close())
+}
+
+// TestRecoveredIsDurable: a killed process leaves records that the kernel has and
+// the disk does not; once recovered they count as durable, so they must be.
+func TestRecoveredIsDurable(t *testing.T) {
+	mem := vfstest.NewMem()
+	faults := vfstest.NewFaults(mem)
+	l := open(t, faults, Options{})
+	appendSync(t, l, "on disk")
+	faults.Lie(true)
+	appendSync(t, l, "in the kernel only")
+	// The process dies here: no Close, and its lock goes with it.
+	killed := vfstest.NewMem()
+	require.NoError(t, killed.MkdirAll("/log"))
+	for _, name := range []string{"/log/" + segmentName(0)} {
+		data, err := vfs.ReadFile(mem, name)
+		require.NoError(t, err)
+		f, err := killed.Create(name)
+		require.NoError(t, err)
+		_, err = f.Write(data)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	require.NoError(t, killed.SyncDir("/"))
+	require.NoError(t, killed.SyncDir("/log"))
+	again := open(t, killed, Options{})
+	require.Equal(t, []string{"on disk", "in the kernel only"}, contents(t, again, 0))
+	crashed := open(t, killed.CrashClone(0, 0), Options{})
+	require.Equal(t, []string{"on disk", "in the kernel only"}, contents(t, crashed, 0))
+	require.NoError(t, crashed.Close())
+	require.NoError(t, again.Close())
 	require.NoError(t, l.Close())
 }

@@ -95,7 +95,7 @@ func (e *Engine) open() (err error) {
 	if e.lock, err = e.opts.FS.Lock(filepath.Join(e.dir, "LOCK")); err != nil {
 		return err
 	}
-	m, err := readManifest(e.opts.FS, e.dir)
+	m, err := openManifest(e.opts.FS, e.dir)
 	if err != nil {
 		return err
 	}

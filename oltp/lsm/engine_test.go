@@ -125,6 +125,33 @@ func TestObsoleteVersionsGo(t *testing.T) {
 	require.NotZero(t, e.Stats().ObsoleteDropped)
 }
 
+// TestTombstonesHideDeeperLevels: a tombstone whose key may lie deeper survives the
+// compactions on its way down.
+func TestTombstonesHideDeeperLevels(t *testing.T) {
+	opts := small(vfstest.NewMem())
+	opts.LevelBytes = 8 << 10
+	e := openEngine(t, opts)
+	r := rand.New(rand.NewPCG(1, 1))
+	live := map[string]bool{}
+	for lsn := uint64(1); lsn <= 6000; lsn++ {
+		key := fmt.Sprintf("key%04d", r.IntN(1500))
+		value := noise(r, 60)
+		if lsn > 3000 && r.IntN(2) == 0 {
+			value = nil
+		}
+		live[key] = value != nil
+		put(t, e, lsn, key, value)
+		e.SetHorizon(lsn)
+	}
+	_, err := e.Checkpoint(ctx)
+	require.NoError(t, err)
+	for key, want := range live {
+		_, err := e.Get(nil, []byte(key), 6000)
+		require.Equal(t, !want, errors.Is(err, kv.ErrNotFound), "%s: %v", key, err)
+	}
+	require.NotZero(t, e.Stats().Levels[2].Files)
+}
+
 // TestNothingDurableBeforeTheLog: no table or manifest is written for what the
 // commit log could still lose.
 func TestNothingDurableBeforeTheLog(t *testing.T) {
@@ -252,6 +279,11 @@ func TestRefusals(t *testing.T) {
 	_, err = Open("/db", small(lost))
 	require.ErrorIs(t, err, kv.ErrCorrupt)
 	require.Equal(t, schemas.CodeCorrupt, schemas.CodeOf(err))
+
+	bare := fsys.CrashClone(0, 0)
+	require.NoError(t, bare.Remove("/db/MANIFEST"))
+	_, err = Open("/db", small(bare))
+	require.ErrorIs(t, err, kv.ErrCorrupt)
 
 	newer := fsys.CrashClone(0, 0)
 	data, err := vfs.ReadFile(newer, "/db/MANIFEST")

@@ -141,26 +141,35 @@ func (d *decoder) table() (t placed) {
 	return t
 }
 
+// openManifest reads the manifest, making an empty one in a new folder. It stands
+// before the first table, so tables without a manifest are damage.
+func openManifest(fsys vfs.FS, dir string) (manifest, error) {
+	m, err := readManifest(fsys, dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	if err := noTables(fsys, dir); err != nil {
+		return m, err
+	}
+	m = manifest{nextFile: 1}
+	return m, vfs.WriteFile(fsys, filepath.Join(dir, manifestName), m.encode())
+}
+
 func readManifest(fsys vfs.FS, dir string) (manifest, error) {
 	b, err := vfs.ReadFile(fsys, filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return manifest{nextFile: 1}, noTables(fsys, dir)
-	}
 	if err != nil {
 		return manifest{}, err
 	}
 	return decodeManifest(b)
 }
 
-// noTables refuses a folder that has tables but no manifest, unless it can be what
-// a crash before the first manifest leaves: a single first table.
 func noTables(fsys vfs.FS, dir string) error {
 	names, err := fsys.List(dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if filepath.Ext(name) == tableSuffix && name != tableName(1) {
+		if filepath.Ext(name) == tableSuffix {
 			return fmt.Errorf("%w: %s has tables but no manifest", kv.ErrCorrupt, dir)
 		}
 	}

@@ -32,6 +32,7 @@ func (s Suite) Run(t *testing.T) {
 	t.Run("Concurrent", s.concurrent)
 	t.Run("Crash", s.crash)
 	t.Run("FailedSync", s.failedSync)
+	t.Run("CrashAfterFailedSync", s.crashAfterFailedSync)
 	t.Run("DiskFull", s.diskFull)
 	t.Run("BitFlips", s.bitFlips)
 	t.Run("ReadErrors", s.readErrors)
