@@ -37,8 +37,8 @@ type Reader struct {
 		hinted   bool
 		rescan   bool      // the log may still be read from its beginning once
 		silent   time.Time // since when there is nothing at the hint
-		life     int  // counts how often reading began anew: older answers are dropped
-		busy     bool // a request is under way
+		life     int       // counts how often reading began anew: older answers are dropped
+		busy     bool      // a request is under way
 		until    time.Time
 		pause    time.Duration
 		troubled time.Time // since when requests fail
