@@ -142,8 +142,8 @@ func (b *binder) coerceUnknown(e expr.Expr, to schemas.Type) expr.Expr {
 	return &expr.Const{Node: expr.Node{Typ: bare, At: c.At}, Value: v}
 }
 
-// common coerces arguments to their common type. what and pos are for errors.
-func (b *binder) common(args []expr.Expr, written []parse.Expr, what string, _ schemas.Pos) []expr.Expr {
+// common coerces arguments to their common type; what is for errors.
+func (b *binder) common(args []expr.Expr, written []parse.Expr, what string) []expr.Expr {
 	kinds := kindsOf(args)
 	k := fn.CommonKind(kinds)
 	if k == fn.Unknown {

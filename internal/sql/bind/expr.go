@@ -104,7 +104,7 @@ func (b *binder) expr(x parse.Expr, c *context) expr.Expr {
 	case *parse.Case:
 		return b.caseOf(x, c)
 	case *parse.Coalesce:
-		args := b.common(b.exprs(x.Args, c), x.Args, "COALESCE", schemas.Pos{})
+		args := b.common(b.exprs(x.Args, c), x.Args, "COALESCE")
 		return b.fold(&expr.Coalesce{Node: expr.Node{Typ: sameType(args), At: x.Pos()}, Args: args})
 	case *parse.NullIf:
 		return b.nullIf(x, c)
@@ -146,6 +146,8 @@ func (b *binder) prefix(x *parse.Op, arg expr.Expr) expr.Expr {
 	}
 	if k := arg.Type().Kind; x.Name == "+" && k.IsNumber() {
 		return arg
+	} else if x.Name == "+" && k == fn.Unknown {
+		return b.coerce(arg, schemas.Type{Kind: schemas.Float64}, fn.Implicit)
 	}
 	return b.apply(b.resolveOp(x.Name, []expr.Expr{arg}, x.Pos()), []expr.Expr{arg}, x.Pos())
 }
@@ -300,15 +302,15 @@ func (b *binder) like(x *parse.Like, c *context) expr.Expr {
 	return out
 }
 
-// nullIf is CASE WHEN a = b THEN NULL ELSE a END.
+// nullIf is CASE WHEN a = b THEN NULL ELSE a END, of the type that = compares a as.
 func (b *binder) nullIf(x *parse.NullIf, c *context) expr.Expr {
-	left := b.expr(x.Left, c)
-	cond := b.operator("=", left, b.expr(x.Right, c), x.Pos())
-	if left.Type().Kind == fn.Unknown {
-		left = b.coerce(left, schemas.Type{Kind: schemas.Text}, fn.Implicit)
-	}
-	null := &expr.Const{Node: expr.Node{Typ: left.Type(), At: x.Pos()}}
-	return b.fold(&expr.Case{Node: expr.Node{Typ: left.Type(), At: x.Pos()}, Whens: []expr.When{{Cond: cond, Then: null}}, Else: left})
+	args := []expr.Expr{b.expr(x.Left, c), b.expr(x.Right, c)}
+	eq := b.resolveOp("=", args, x.Pos())
+	args[0] = b.coerce(args[0], schemas.Type{Kind: eq.Args[0]}, fn.Implicit)
+	typ := args[0].Type()
+	null := &expr.Const{Node: expr.Node{Typ: typ, At: x.Pos()}}
+	return b.fold(&expr.Case{Node: expr.Node{Typ: typ, At: x.Pos()},
+		Whens: []expr.When{{Cond: b.apply(eq, args, x.Pos()), Then: null}}, Else: args[0]})
 }
 
 func (b *binder) minMax(x *parse.MinMax, c *context) expr.Expr {
@@ -316,19 +318,24 @@ func (b *binder) minMax(x *parse.MinMax, c *context) expr.Expr {
 	if x.Least {
 		name = "least"
 	}
-	args := b.common(b.exprs(x.Args, c), x.Args, strings.ToUpper(name), schemas.Pos{})
+	args := b.common(b.exprs(x.Args, c), x.Args, strings.ToUpper(name))
 	typ := sameType(args)
-	if typ.Kind == schemas.Varchar {
+	if typ.Kind == schemas.Varchar { // compared as text
 		for i := range args {
 			args[i] = b.coerce(args[i], schemas.Type{Kind: schemas.Text}, fn.Implicit)
 		}
-		typ = schemas.Type{Kind: schemas.Text}
+		return b.coerce(b.greatest(name, args, schemas.Type{Kind: schemas.Text}, x.Pos()), schemas.Type{Kind: schemas.Varchar}, fn.Implicit)
 	}
+	return b.greatest(name, args, typ, x.Pos())
+}
+
+// greatest applies GREATEST or LEAST of one type.
+func (b *binder) greatest(name string, args []expr.Expr, typ schemas.Type, at schemas.Pos) expr.Expr {
 	f := b.reg.Impl((&expr.Func{Name: name, Args: []schemas.Kind{typ.Kind}, Variadic: true}).Key())
 	if f == nil {
-		b.fail(errorAt(x.Pos(), schemas.CodeUnknownFunc, "42883", "could not identify a comparison function for type %s", typ))
+		b.fail(errorAt(at, schemas.CodeUnknownFunc, "42883", "could not identify a comparison function for type %s", typ))
 	}
-	return b.fold(&expr.Call{Node: expr.Node{Typ: typ, At: x.Pos()}, Func: f, Args: args})
+	return b.fold(&expr.Call{Node: expr.Node{Typ: typ, At: at}, Func: f, Args: args})
 }
 
 // current binds CURRENT_DATE and its like as casts of now().
@@ -348,7 +355,11 @@ func (b *binder) current(x *parse.Current) expr.Expr {
 // caseOf binds both forms of CASE.
 func (b *binder) caseOf(x *parse.Case, c *context) expr.Expr {
 	out := &expr.Case{}
-	results, exprs := []parse.Expr{}, []expr.Expr{}
+	var results []parse.Expr // ELSE first: it comes first when types are matched
+	var exprs []expr.Expr
+	if x.Else != nil {
+		results, exprs = append(results, x.Else), append(exprs, b.expr(x.Else, c))
+	}
 	var arg expr.Expr
 	if x.Arg != nil {
 		arg = b.typed(x.Arg, c)
@@ -363,17 +374,14 @@ func (b *binder) caseOf(x *parse.Case, c *context) expr.Expr {
 		out.Whens = append(out.Whens, expr.When{Cond: cond})
 		results, exprs = append(results, w.Then), append(exprs, b.expr(w.Then, c))
 	}
+	exprs = b.common(exprs, results, "CASE")
+	out.Node = expr.Node{Typ: sameType(exprs), At: x.Pos()}
 	if x.Else != nil {
-		results, exprs = append(results, x.Else), append(exprs, b.expr(x.Else, c))
+		out.Else, exprs = exprs[0], exprs[1:]
 	}
-	exprs = b.common(exprs, results, "CASE", x.Pos())
 	for i := range out.Whens {
 		out.Whens[i].Then = exprs[i]
 	}
-	if x.Else != nil {
-		out.Else = exprs[len(exprs)-1]
-	}
-	out.Node = expr.Node{Typ: sameType(exprs), At: x.Pos()}
 	return out
 }
 

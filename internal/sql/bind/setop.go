@@ -121,7 +121,7 @@ func (b *binder) values(q *parse.Query, w *with) *query {
 		for r := range v.Rows {
 			column[r], written[r] = v.Rows[r][i], q.Values[r][i]
 		}
-		column = b.common(column, written, "VALUES", schemas.Pos{})
+		column = b.common(column, written, "VALUES")
 		for r := range v.Rows {
 			v.Rows[r][i] = column[r]
 		}
