@@ -47,7 +47,9 @@ func newDocument(file string, data []byte, env func(string) (string, bool)) *doc
 func (d *document) bad(pos schemas.Pos, hint, format string, args ...any) *Problem {
 	p := &Problem{File: d.file, Pos: pos, Hint: hint, Message: fmt.Sprintf(format, args...), Code: schemas.CodeInvalid}
 	if pos.Known() && pos.Line <= len(d.lines) {
-		p.Excerpt = hidePasswords(strings.TrimRight(d.lines[pos.Line-1], "\r"))
+		line := strings.TrimRight(d.lines[pos.Line-1], "\r")
+		p.Excerpt = hidePasswords(line)
+		p.hidden = p.Excerpt != line
 	}
 	d.errs.Problems = append(d.errs.Problems, p)
 	return p

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sort"
+	"strings"
 
 	"github.com/millrace/millrace/internal/sql/expr"
 	"github.com/millrace/millrace/internal/sql/fn"
@@ -37,7 +38,7 @@ type Plan struct {
 // it is not asked for other sources. The error is an *Errors.
 func NewPlan(s *Spec, tables []*schemas.Table, full map[string]bool) (*Plan, error) {
 	p := &planner{spec: s, doc: s.doc.fresh(), full: full, byName: map[string]*schemas.Table{},
-		plan: &Plan{NeedsBefore: map[string]bool{}}, outputs: map[string]string{}}
+		plan: &Plan{NeedsBefore: map[string]bool{}}, outputs: map[string]*Transform{}}
 	for _, t := range tables {
 		p.byName[t.FullName()] = t
 	}
@@ -63,7 +64,7 @@ type planner struct {
 	full    map[string]bool
 	byName  map[string]*schemas.Table
 	plan    *Plan
-	outputs map[string]string // output table → source table
+	outputs map[string]*Transform // by output table
 }
 
 // fresh is the document without the problems of reading it.
@@ -71,10 +72,11 @@ func (d *document) fresh() *document {
 	return &document{file: d.file, lines: d.lines, env: d.env}
 }
 
+// tableNames are the tables of the source, as people write them.
 func (p *planner) tableNames() []string {
 	var names []string
 	for n := range p.byName {
-		names = append(names, n)
+		names = append(names, strings.TrimPrefix(n, "public."))
 	}
 	sort.Strings(names)
 	return names
@@ -104,7 +106,8 @@ func (p *planner) capture(tables []*schemas.Table) {
 }
 
 func (p *planner) unknownTable(at schemas.Pos, name string) {
-	p.doc.bad(at, didYouMean(name, p.tableNames(), "it has "), "the source has no table %s", name).Code = schemas.CodeUnknownTable
+	short := strings.TrimPrefix(name, "public.")
+	p.doc.bad(at, didYouMean(short, p.tableNames(), "it has "), "the source has no table %s", short).Code = schemas.CodeUnknownTable
 }
 
 // entries are the transforms of captured tables, by table.
@@ -160,14 +163,14 @@ func (p *planner) table(t *schemas.Table, entry *Transform) {
 
 // claim refuses two tables that write to one.
 func (p *planner) claim(entry *Transform, t *schemas.Table) {
-	if other, taken := p.outputs[entry.To]; taken {
-		at := entry.at.pos
-		if f := entry.at.get("to"); f != nil {
-			at = f.pos
+	if other := p.outputs[entry.To]; other != nil {
+		at := entry.place("to")
+		if !at.Known() { // it passes unchanged: the other one has an entry
+			at = other.place("to")
 		}
-		p.doc.bad(at, "give one of them another name: to: …", "tables %s and %s would both be written to %s", other, t.FullName(), entry.To)
+		p.doc.bad(at, "give one of them another name: to: …", "tables %s and %s would both be written to %s", other.Table, t.FullName(), entry.To)
 	}
-	p.outputs[entry.To] = t.FullName()
+	p.outputs[entry.To] = entry
 }
 
 // columns describes the output columns.

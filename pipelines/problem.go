@@ -19,6 +19,8 @@ type Problem struct {
 	// Excerpt is the line at Pos, passwords removed.
 	Excerpt string
 	Code    schemas.Code
+	// hidden says that a password was removed, so that columns of Excerpt shifted.
+	hidden bool
 }
 
 // String gives file:line:column, message, excerpt and hint.
@@ -36,7 +38,10 @@ func (p *Problem) String() string {
 			}
 			return ' '
 		}, string([]rune(p.Excerpt)[:min(p.Pos.Column-1, len([]rune(p.Excerpt)))]))
-		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Pos.Line, p.Excerpt, pad)
+		fmt.Fprintf(&b, "\n%5d | %s", p.Pos.Line, p.Excerpt)
+		if !p.hidden {
+			fmt.Fprintf(&b, "\n      | %s^", pad)
+		}
 	}
 	if p.Hint != "" {
 		b.WriteString("\n        " + strings.ReplaceAll(p.Hint, "\n", "\n        "))
