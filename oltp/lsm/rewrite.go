@@ -3,6 +3,7 @@ package lsm
 import (
 	"bytes"
 	"context"
+	"runtime"
 )
 
 // source walks versions in order; memtables, tables, levels and the merge of
@@ -30,6 +31,10 @@ type keepRules struct {
 	keepTombstones bool
 	below          func(key []byte) bool
 }
+
+// yieldEvery is how many versions background work copies, about 100 µs, before it
+// lets others run.
+const yieldEvery = 128
 
 // tableSplit says when the next table begins; never within a key.
 type tableSplit struct{ bytes int64 }
@@ -67,8 +72,12 @@ func (e *Engine) writeTables(src source, split tableSplit, keep keepRules) ([]*t
 func (r *rewriter) run(ctx context.Context, src source) error {
 	n := 0
 	for ok := src.First(); ok; ok = src.Next() {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return errClosed
+		if n++; n%yieldEvery == 0 {
+			// Without this a busy core makes readers wait for the scheduler's 10 ms.
+			runtime.Gosched()
+			if ctx.Err() != nil {
+				return errClosed
+			}
 		}
 		if err := r.add(src); err != nil {
 			return err

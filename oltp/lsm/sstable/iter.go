@@ -10,8 +10,7 @@ type Iter struct {
 	err   error
 }
 
-// Init places the iterator on no version of a table. fill puts blocks that are
-// read into the cache.
+// Init places the iterator on no version of a table. fill uses the cache.
 func (it *Iter) Init(r *Reader, fill bool) {
 	it.r, it.fill, it.i, it.err = r, fill, -1, nil
 }

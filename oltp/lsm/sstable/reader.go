@@ -165,14 +165,18 @@ func (r *Reader) readBlock(h handle) ([]byte, error) {
 	return nil, fmt.Errorf("%w: table %d, block at %d: kind %d", kv.ErrCorrupt, r.id, h.offset, b[end-1])
 }
 
-// data returns a data block's content from the cache or the disk.
+// data returns a data block's content from the cache or the disk. Without fill
+// the cache is left alone: background work reads each block once.
 func (r *Reader) data(h handle, fill bool) ([]byte, error) {
+	if !fill {
+		return r.readBlock(h)
+	}
 	key := cacheKey{r.id, h.offset}
 	if content := r.cache.get(key); content != nil {
 		return content, nil
 	}
 	content, err := r.readBlock(h)
-	if err == nil && fill {
+	if err == nil {
 		r.cache.put(key, content)
 	}
 	return content, err
