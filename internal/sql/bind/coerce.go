@@ -196,16 +196,39 @@ func (b *binder) output(e expr.Expr) expr.Expr {
 	return out
 }
 
+// maxFolded bounds what is computed while binding, in bytes of the arguments: a
+// statement may hold thousands of constant expressions.
+const maxFolded = 1 << 10
+
+// growing says whether a function's cost is not bounded by the size of its arguments.
+func growing(f *expr.Func) bool {
+	switch f.Name {
+	case "repeat", "lpad", "rpad":
+		return true
+	case "power", "exp", "ln", "log", "sqrt", "round", "trunc", "div":
+		return f.Result == schemas.Numeric
+	}
+	return false
+}
+
 // fold evaluates an expression of constants. One that fails stays, to fail when, and
-// only if, a row needs it.
+// only if, a row needs it; so does one that might cost much.
 func (b *binder) fold(e expr.Expr) expr.Expr {
-	if call, ok := e.(*expr.Call); ok && call.Func.Volatility != expr.Immutable {
+	args := expr.Children(e)
+	if call, ok := e.(*expr.Call); ok && (call.Func.Volatility != expr.Immutable || growing(call.Func)) {
 		return e
 	}
-	for _, a := range expr.Children(e) {
-		if _, ok := a.(*expr.Const); !ok {
+	size := 0
+	for _, a := range args {
+		c, ok := a.(*expr.Const)
+		if !ok {
 			return e
 		}
+		_, _, text, _ := c.Value.Numeric()
+		size += len(text)
+	}
+	if size > maxFolded && len(args) > 1 {
+		return e
 	}
 	v, err := (&rowexec.Scope{}).Eval(e, nil)
 	if err != nil {

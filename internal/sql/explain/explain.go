@@ -54,6 +54,7 @@ func (p *printer) name(n plan.Node) {
 		for i := range n.Aggs {
 			p.names[n.Aggs[i].Column.ID] = p.aggregate(&n.Aggs[i])
 		}
+	case *plan.Join, *plan.Filter, *plan.Sort, *plan.Limit, *plan.Distinct: // pass columns on
 	default:
 		for _, c := range n.Columns() {
 			if _, known := p.names[c.ID]; !known {

@@ -28,6 +28,16 @@ func inner(j *plan.Join) bool { return j.Kind == plan.Inner || j.Kind == plan.Cr
 type graph struct {
 	inputs []plan.Node
 	conds  []expr.Expr
+	rows   *estimator
+	cols   map[plan.Node]columnSet
+}
+
+// columns are the columns of an input, collected once.
+func (g *graph) columns(n plan.Node) columnSet {
+	if g.cols[n] == nil {
+		g.cols[n] = columnsOf(n)
+	}
+	return g.cols[n]
 }
 
 func (g *graph) collect(n plan.Node) {
@@ -57,6 +67,7 @@ const maxGreedy = 32
 
 func (g *graph) build() plan.Node {
 	inputs := append([]plan.Node(nil), g.inputs...)
+	g.rows, g.cols = newEstimator(inputs...), map[plan.Node]columnSet{}
 	if len(inputs) > maxGreedy {
 		return g.inOrder(inputs)
 	}
@@ -117,24 +128,27 @@ func (g *graph) bestNext(current plan.Node, inputs []plan.Node) int {
 // between splits the conditions into keys and rest of a join of two inputs, and those
 // that wait for more.
 func (g *graph) between(left, right plan.Node) (keys []plan.JoinKey, rest, wait []expr.Expr) {
-	l, r := columnsOf(left), columnsOf(right)
-	both := columnSet{}
-	for id := range l {
-		both[id] = true
-	}
-	for id := range r {
-		both[id] = true
-	}
+	l, r := g.columns(left), g.columns(right)
 	for _, c := range g.conds {
 		if k, ok := key(c, l, r); ok {
 			keys = append(keys, k)
-		} else if len(expr.Columns(nil, c)) > 0 && both.covers(c) {
+		} else if len(expr.Columns(nil, c)) > 0 && covered(c, l, r) {
 			rest = append(rest, c)
 		} else {
 			wait = append(wait, c)
 		}
 	}
 	return keys, rest, wait
+}
+
+// covered says whether an expression reads only columns of two sets.
+func covered(e expr.Expr, a, b columnSet) bool {
+	for _, id := range expr.Columns(nil, e) {
+		if !a[id] && !b[id] {
+			return false
+		}
+	}
+	return true
 }
 
 // key recognises an equality between an expression of each side.
@@ -158,7 +172,7 @@ func key(e expr.Expr, left, right columnSet) (plan.JoinKey, bool) {
 
 // join joins two inputs by all conditions that it can answer, the smaller on the right.
 func (g *graph) join(a, b plan.Node) plan.Node {
-	if Rows(a) < Rows(b) {
+	if g.rows.of(a) < g.rows.of(b) {
 		a, b = b, a
 	}
 	keys, rest, wait := g.between(a, b)
@@ -173,5 +187,5 @@ func (g *graph) join(a, b plan.Node) plan.Node {
 func (g *graph) estimate(a, b plan.Node) (rows float64, connected bool) {
 	keys, rest, _ := g.between(a, b)
 	j := &plan.Join{Kind: plan.Inner, Left: a, Right: b, Keys: keys, Cond: conjunction(rest)}
-	return Rows(j), len(keys) > 0
+	return g.rows.estimate(j), len(keys) > 0
 }

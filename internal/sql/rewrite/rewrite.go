@@ -79,12 +79,28 @@ func conjunction(conds []expr.Expr) expr.Expr {
 // columnSet is a set of column ids.
 type columnSet map[expr.ColumnID]bool
 
+// columnsOf collects the output columns of n, without the copies that Columns makes at
+// every level of a chain of joins.
 func columnsOf(n plan.Node) columnSet {
 	s := columnSet{}
-	for _, c := range n.Columns() {
-		s[c.ID] = true
-	}
+	s.collect(n)
 	return s
+}
+
+func (s columnSet) collect(n plan.Node) {
+	switch n := n.(type) {
+	case *plan.Filter, *plan.Sort, *plan.Limit, *plan.Distinct:
+		s.collect(n.Inputs()[0])
+	case *plan.Join:
+		s.collect(n.Left)
+		if n.Kind != plan.Semi && n.Kind != plan.Anti {
+			s.collect(n.Right)
+		}
+	default:
+		for _, c := range n.Columns() {
+			s[c.ID] = true
+		}
+	}
 }
 
 // covers says whether an expression reads only these columns.

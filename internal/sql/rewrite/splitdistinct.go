@@ -50,8 +50,10 @@ func column(c plan.Column) *expr.Column {
 // lastID is the highest column id of a plan.
 func lastID(n plan.Node) expr.ColumnID {
 	var last expr.ColumnID
-	for _, c := range n.Columns() {
-		last = max(last, c.ID)
+	if _, passes := n.(*plan.Join); !passes {
+		for _, c := range n.Columns() {
+			last = max(last, c.ID)
+		}
 	}
 	for _, in := range n.Inputs() {
 		last = max(last, lastID(in))
