@@ -128,3 +128,27 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 }
 
 func errorfAll(s *Spec) string { return fmt.Sprintf("%v %+v %#v", s.Source, s.Source, s.Source.DSN) }
+
+func TestTheDocsListEveryKey(t *testing.T) {
+	page, err := os.ReadFile("../docs/pipelines.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var look func(prefix string, keys []key)
+	look = func(prefix string, keys []key) {
+		for _, k := range keys {
+			name := prefix + k.name
+			if k.shape == section {
+				look(name+".", k.keys)
+				continue
+			}
+			if !strings.Contains(string(page), "| `"+name+"` |") {
+				t.Errorf("docs/pipelines.md has no row for %s", name)
+			}
+			if k.shape == sections {
+				look("", k.keys)
+			}
+		}
+	}
+	look("", fileKeys)
+}
