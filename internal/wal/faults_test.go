@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,8 +94,36 @@ func TestDiskFullInAWritePoisons(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// TestFailedReleaseLeavesNoHole fails each sync of a release in turn; then the log
+// crashes, or the release is tried again.
+func TestFailedReleaseLeavesNoHole(t *testing.T) {
+	for n := 1; n <= 4; n++ {
+		mem := vfstest.NewMem()
+		faults := vfstest.NewFaults(mem)
+		opts := Options{SegmentBytes: 512, Recycle: 1}
+		l := open(t, faults, opts)
+		var ends []LSN
+		for i := range 100 {
+			ends = append(ends, appendSync(t, l, fmt.Sprintf("record %d", i)))
+		}
+		faults.FailSync(n)
+		require.ErrorIs(t, l.TruncateBefore(ends[60]), vfstest.ErrInjected)
+		for _, percent := range []int{0, 100} {
+			c := open(t, mem.CrashClone(percent, 1), opts)
+			require.Equal(t, numbered(61, 100), contents(t, c, ends[60]))
+			require.NoError(t, c.Close())
+		}
+		require.NoError(t, l.TruncateBefore(ends[80]))
+		require.Equal(t, numbered(81, 100), contents(t, l, ends[80]))
+		require.NoError(t, l.Close())
+		l = open(t, mem, opts)
+		require.Equal(t, numbered(81, 100), contents(t, l, ends[80]))
+		require.NoError(t, l.Close())
+	}
+}
+
 // TestConcurrentAppendersAndTail: tailing readers see exactly the durable records,
-// in order, while many append.
+// in order, while many append and old segments are released behind the slowest.
 func TestConcurrentAppendersAndTail(t *testing.T) {
 	for _, fsys := range []vfs.FS{vfstest.NewMem(), vfs.OS} {
 		dir := "/log"
@@ -105,9 +134,25 @@ func TestConcurrentAppendersAndTail(t *testing.T) {
 		require.NoError(t, err)
 		const writers, each = 8, 200
 		var wg, readers sync.WaitGroup
-		for range 3 {
-			readers.Go(func() { follow(t, l, writers, each) })
+		var at [3]atomic.Uint64
+		for i := range at {
+			readers.Go(func() { follow(t, l, writers, each, &at[i]) })
 		}
+		stop := make(chan struct{})
+		releaser := sync.WaitGroup{}
+		releaser.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				if err := l.TruncateBefore(LSN(min(at[0].Load(), at[1].Load(), at[2].Load()))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 		for w := range writers {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(w), 1))
@@ -130,12 +175,14 @@ func TestConcurrentAppendersAndTail(t *testing.T) {
 		wg.Wait()
 		require.NoError(t, l.Sync(ctx))
 		readers.Wait()
+		close(stop)
+		releaser.Wait()
 		require.NoError(t, l.Close())
 	}
 }
 
 // follow reads all records and checks that batches are whole and each writer's in order.
-func follow(t testing.TB, l *Log, writers, each int) {
+func follow(t testing.TB, l *Log, writers, each int, at *atomic.Uint64) {
 	r, err := l.NewReader(0)
 	if err != nil {
 		t.Error(err)
@@ -167,5 +214,6 @@ func follow(t testing.TB, l *Log, writers, each int) {
 			return
 		}
 		last = rec.End
+		at.Store(uint64(last))
 	}
 }

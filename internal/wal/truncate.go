@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/millrace/millrace/internal/vfs"
@@ -19,6 +21,7 @@ func (l *Log) TruncateBefore(lsn LSN) error {
 			return nil
 		}
 		if err := l.release(s, recycle); err != nil {
+			l.restore(s)
 			return vfs.Typed("release log segment "+s.name, err)
 		}
 	}
@@ -37,16 +40,26 @@ func (l *Log) releasable(lsn LSN) (s *segment, recycle bool) {
 	return s, recycle
 }
 
+// restore puts a segment back that could not be released: were the next one
+// released before it, its file would be taken for the rest of a log with a hole.
+func (l *Log) restore(s *segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments = append([]*segment{s}, l.segments...)
+}
+
+// release gives up a segment's name. In a second attempt it may be gone already,
+// but not durably.
 func (l *Log) release(s *segment, recycle bool) error {
 	fsys := l.opts.FS
 	if !recycle {
-		if err := fsys.Remove(s.name); err != nil {
+		if err := fsys.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return fsys.SyncDir(l.dir)
 	}
 	temp := s.name + tempSuffix
-	if err := fsys.Rename(s.name, temp); err != nil {
+	if err := fsys.Rename(s.name, temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	// The old name must be gone for good before the content changes.
