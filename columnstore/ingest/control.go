@@ -55,6 +55,10 @@ func (p *Pipe) admits(run load.Run) error {
 		return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Message: "pipeline " + p.Control.Name + " cannot go on",
 			Err: p.Err, Hint: "run etl resync"}
 	}
+	if p.partial && !run.Snapshot {
+		return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000",
+			Message: "the initial load of pipeline " + p.Control.Name + " is not complete", Hint: "start a run that begins with a snapshot"}
+	}
 	known := p.newest().run.Incarnation
 	if run.Snapshot || known == "" || known == run.Incarnation {
 		return nil

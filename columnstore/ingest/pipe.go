@@ -27,6 +27,7 @@ type Pipe struct {
 	DurableW   schemas.LSN
 
 	loading bool     // the current epoch's snapshot is not complete
+	partial bool     // the same once everything durable is published
 	covers  []string // tables that become ready when it is
 	epochs  []*epoch // the current one first, then later grants
 
@@ -80,7 +81,7 @@ func NewPipe(c *manifest.Control, pos *manifest.Position) *Pipe {
 	if pos == nil {
 		pos = &manifest.Position{}
 	}
-	p.W, p.DurableW, p.CommitTime, p.loading, p.covers = pos.W, pos.W, pos.CommitTime, pos.Loading, pos.Covers
+	p.W, p.DurableW, p.CommitTime, p.loading, p.partial, p.covers = pos.W, pos.W, pos.CommitTime, pos.Loading, pos.Loading, pos.Covers
 	p.saved = pos.Epoch
 	p.epochs = []*epoch{{n: pos.Epoch, parts: map[load.Partition]*part{}}}
 	for _, g := range c.Runs {
@@ -204,3 +205,7 @@ func (p *Pipe) Staged() (loads, rows int) {
 	}
 	return loads, rows
 }
+
+// Partial says whether a snapshot is begun and not complete, counting all that is
+// durable.
+func (p *Pipe) Partial() bool { return p.partial }

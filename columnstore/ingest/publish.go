@@ -259,14 +259,14 @@ func (p *Pipe) Advance() bool {
 	if p.Err != nil {
 		return false // nothing past the trouble counts as durable
 	}
-	w := p.W
+	w, partial := p.W, p.loading
 	for i, e := range p.epochs {
 		if i > 0 {
 			switch {
 			case !e.begun:
 				continue
 			case e.run.Snapshot:
-				w = e.from
+				w, partial = e.from, true
 			case e.from > w:
 				continue
 			}
@@ -276,11 +276,11 @@ func (p *Pipe) Advance() bool {
 				break
 			}
 			if q.Snapshot == nil {
-				w = max(w, q.To)
+				w, partial = max(w, q.To), false
 			}
 		}
 	}
 	grew := w > p.DurableW
-	p.DurableW = w
+	p.DurableW, p.partial = w, partial
 	return grew
 }

@@ -91,11 +91,20 @@ func (t *Table) opened() (*chunk, error) {
 	return c, nil
 }
 
+// sealOpen ends the growing chunk; one without rows vanishes.
 func (t *Table) sealOpen() {
-	if t.open != nil {
-		t.open.seal(t.cache)
-		t.open = nil
+	c := t.open
+	if c == nil {
+		return
 	}
+	t.open = nil
+	if c.rows > 0 {
+		c.seal(t.cache)
+		return
+	}
+	c.dead.Store(true)
+	t.chunks[c.id] = nil
+	t.order = t.order[: len(t.order)-1 : len(t.order)-1]
 }
 
 // resolve follows the map of a replaced chunk.
