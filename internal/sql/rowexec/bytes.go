@@ -169,8 +169,8 @@ func decodeEscape(s string) ([]byte, error) {
 
 // encodingName refuses every encoding but UTF-8, the one there is.
 func encodingName(s string) error {
-	switch strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s)) {
-	case "utf8", "unicode":
+	switch strings.ToLower(s) {
+	case "utf8", "utf-8", "utf_8", "unicode":
 		return nil
 	}
 	return schemas.Errorf(schemas.CodeUnsupported, "0A000", "encoding %q is not supported, only UTF8", s)
