@@ -5,8 +5,10 @@ package httpapi
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,7 +122,22 @@ func (s *Server) routes() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	defer s.survive(w, r)
 	s.mux.ServeHTTP(w, r)
+}
+
+// survive turns a bug of ours into an answer and a line in the log: one request
+// never takes the server with it (I9).
+func (s *Server) survive(w http.ResponseWriter, r *http.Request) {
+	bug := recover()
+	if bug == nil {
+		return
+	}
+	if bug == http.ErrAbortHandler { //nolint:errorlint // a panic's value, as net/http compares it
+		panic(bug)
+	}
+	s.log.ErrorContext(r.Context(), "bug in a request", "path", r.URL.Path, "panic", bug, "stack", string(debug.Stack()))
+	s.fail(w, r, fmt.Errorf("panic: %v", bug), "")
 }
 
 func (s *Server) console(w http.ResponseWriter, _ *http.Request) {

@@ -77,7 +77,9 @@ func orDefault[T comparable](v, def T) T {
 
 // Request is a statement with what its client asks for.
 type Request struct {
-	SQL    string
+	SQL string
+	// Params are the texts of $1, $2, …, NULL or of kind text: the statement decides
+	// their types.
 	Params []schemas.Value
 	// ID names the query; empty: one is made.
 	ID string
@@ -168,7 +170,7 @@ func (s *Service) Query(ctx context.Context, req Request) (_ *Answer, err error)
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	timeout := min(orDefault(req.Timeout, s.opts.Timeout), s.opts.MaxTimeout)
 	timer := time.AfterFunc(timeout, func() { a.cancel(errTimeout) })
-	a.release = append(a.release, func() { timer.Stop(); a.cancel(nil) })
+	a.release = append(a.release, func() { timer.Stop() })
 	defer func() {
 		if err != nil {
 			err = a.explain(err, timeout)
@@ -210,19 +212,27 @@ func (s *Service) pin(a *Answer, req Request) error {
 // start plans the statement and begins to execute it.
 func (s *Service) start(a *Answer, req Request) error {
 	planAt := s.opts.Clock.Now()
-	stmt, err := sql.Prepare(a.ctx, req.SQL, a.Snapshot, sql.Options{Params: req.Params, Now: a.start})
+	stmt, err := sql.Prepare(a.ctx, req.SQL, a.Snapshot, sql.Options{})
 	if err != nil {
 		return err
 	}
-	a.shape, a.Columns = stmt.Shape, stmt.Root.Columns()
-	a.execAt = s.opts.Clock.Now()
+	params, err := bindParams(stmt.Params, req.Params)
+	if err != nil {
+		return err
+	}
+	if stmt.Explain {
+		if stmt, err = explained(stmt); err != nil {
+			return err
+		}
+	}
+	a.shape, a.execAt = stmt.Shape, s.opts.Clock.Now()
 	a.stats.Plan = a.execAt.Sub(planAt)
 	memory := s.opts.Memory
 	if req.Memory > 0 {
 		memory = min(memory, req.Memory)
 	}
 	a.result, err = exec.Run(a.ctx, stmt, exec.Options{
-		Params: req.Params, Threads: s.opts.Threads, MemoryLimit: memory, Now: a.start,
+		Params: params, Threads: s.opts.Threads, MemoryLimit: memory, Now: a.start,
 	})
 	if err != nil {
 		return err

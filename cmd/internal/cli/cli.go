@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/millrace/millrace/pipelines"
 	"github.com/millrace/millrace/schemas"
 )
 
@@ -51,10 +52,11 @@ func (u usageError) Unwrap() error { return u.err }
 // ExitCode maps an error to the process's exit code.
 func ExitCode(err error) int {
 	var usage usageError
+	var file *pipelines.Errors
 	switch {
 	case err == nil:
 		return ExitDone
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &file):
 		return ExitInvalid
 	}
 	if code, ok := exits[schemas.CodeOf(err)]; ok {
@@ -116,6 +118,11 @@ func markUsage(c *cobra.Command) {
 
 // printError shows message, place and hint, each on a line of its own.
 func printError(w io.Writer, err error) {
+	var file *pipelines.Errors
+	if errors.As(err, &file) {
+		fmt.Fprintln(w, file)
+		return
+	}
 	var e *schemas.Error
 	if !errors.As(err, &e) {
 		fmt.Fprintln(w, "error:", err)

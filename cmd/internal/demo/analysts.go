@@ -14,10 +14,10 @@ import (
 // questions are what the analysts ask, in turn. The first three are printed for
 // people to copy.
 var questions = []string{
-	`SELECT status, count(*) AS orders, sum(total) AS value FROM orders GROUP BY status ORDER BY status`,
+	`SELECT status, count(*) AS orders, sum(total) AS value FROM paid_orders GROUP BY status ORDER BY status`,
 	`SELECT p.category, sum(l.line_total) AS revenue, sum(l.quantity) AS pieces FROM order_lines l JOIN products p ON p.id = l.product_id GROUP BY p.category ORDER BY revenue DESC LIMIT 10`,
 	`SELECT country, count(*) AS customers FROM customers GROUP BY country ORDER BY customers DESC, country LIMIT 10`,
-	`SELECT date_trunc('minute', created_at) AS minute, count(*) AS orders, avg(total) AS average FROM orders GROUP BY 1 ORDER BY 1 DESC LIMIT 15`,
+	`SELECT date_trunc('hour', created_at) AS hour, count(*) AS orders, avg(total) AS average FROM paid_orders GROUP BY 1 ORDER BY 1 DESC LIMIT 15`,
 	`SELECT method, count(*) AS payments, sum(amount) AS amount FROM payments GROUP BY method ORDER BY method`,
 	`SELECT product_id, sum(quantity) AS pieces FROM order_lines GROUP BY product_id ORDER BY pieces DESC, product_id LIMIT 20`,
 	`SELECT count(*) AS short, min(quantity) AS lowest FROM stock WHERE quantity < 500`,

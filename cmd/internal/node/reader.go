@@ -12,12 +12,8 @@ import (
 
 // openFrom lets a worker read leased partitions through a consumer.
 func openFrom(c *stream.Consumer) transform.Open {
-	return func(ctx context.Context, l load.Lease) (transform.Reader, error) {
-		r, err := c.Open(ctx, l)
-		if err != nil {
-			return nil, lost(err)
-		}
-		return &reader{from: r}, nil
+	return func(_ context.Context, l load.Lease) (transform.Reader, error) {
+		return &reader{from: c.Open(l)}, nil
 	}
 }
 
