@@ -38,6 +38,9 @@ type Faults struct {
 		syncs    int   // syncs until the one that fails, 0 for never
 		readFail string
 		lie      bool
+		lost     map[int]bool   // files with pages that are clean in the kernel only
+		ids      map[string]int // of files by their present name
+		lastID   int
 		hook     func(Op) error
 	}
 }
@@ -48,6 +51,7 @@ var _ vfs.FS = (*Faults)(nil)
 func NewFaults(fsys vfs.FS) *Faults {
 	f := &Faults{fs: fsys}
 	f.mu.room = math.MaxInt64
+	f.mu.lost, f.mu.ids = map[int]bool{}, map[string]int{}
 	return f
 }
 
@@ -59,8 +63,9 @@ func (f *Faults) FillAfter(n int64) { f.set(func() { f.mu.room = n }) }
 // Empty makes room again.
 func (f *Faults) Empty() { f.FillAfter(math.MaxInt64) }
 
-// FailSync makes the nth next Sync or SyncDir fail, and none after it: the
-// kernel reports a lost page once.
+// FailSync makes the nth next Sync or SyncDir fail, and none after it. As with
+// Linux, the kernel reports a lost page once and then calls it clean: later Syncs
+// of the file succeed and do nothing until it is written again.
 func (f *Faults) FailSync(n int) { f.set(func() { f.mu.syncs = n }) }
 
 // FailReads makes reads of files whose name contains part fail; "" for none.
@@ -94,15 +99,16 @@ func (f *Faults) before(kind, name string) error {
 }
 
 // sync says whether to sync at all, and with which error.
-func (f *Faults) sync(name string) (lie bool, err error) {
+func (f *Faults) sync(name string, id int) (lie bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.syncs > 0 {
 		if f.mu.syncs--; f.mu.syncs == 0 {
+			f.mu.lost[id] = id > 0 // a folder's entries are not lost
 			return false, fmt.Errorf("sync %s: %w", name, ErrInjected)
 		}
 	}
-	return f.mu.lie, nil
+	return f.mu.lie || f.mu.lost[id], nil
 }
 
 func (f *Faults) take(n int64) (granted int64, err error) {
@@ -121,6 +127,7 @@ func (f *Faults) Create(name string) (vfs.File, error) {
 	if err := f.before("create", name); err != nil {
 		return nil, err
 	}
+	f.set(func() { delete(f.mu.ids, filepath.Clean(name)) })
 	return f.named(name, f.fs.Create)
 }
 
@@ -141,7 +148,19 @@ func (f *Faults) named(name string, open func(string) (vfs.File, error)) (vfs.Fi
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &faultFile{File: file, fs: f, name: name, size: info.Size()}, nil
+	return &faultFile{File: file, fs: f, name: name, id: f.id(name), size: info.Size()}, nil
+}
+
+// id identifies a file through renames.
+func (f *Faults) id(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name = filepath.Clean(name)
+	if f.mu.ids[name] == 0 {
+		f.mu.lastID++
+		f.mu.ids[name] = f.mu.lastID
+	}
+	return f.mu.ids[name]
 }
 
 // Remove implements vfs.FS.
@@ -165,6 +184,11 @@ func (f *Faults) Rename(oldname, newname string) error {
 	if err := f.before("rename", newname); err != nil {
 		return err
 	}
+	id := f.id(oldname)
+	f.set(func() {
+		delete(f.mu.ids, filepath.Clean(oldname))
+		f.mu.ids[filepath.Clean(newname)] = id
+	})
 	return f.fs.Rename(oldname, newname)
 }
 
@@ -187,7 +211,7 @@ func (f *Faults) SyncDir(dir string) error {
 	if err := f.before("syncdir", dir); err != nil {
 		return err
 	}
-	if _, err := f.sync(filepath.Clean(dir)); err != nil {
+	if _, err := f.sync(dir, 0); err != nil {
 		return err
 	}
 	return f.fs.SyncDir(dir)
@@ -200,6 +224,7 @@ type faultFile struct {
 	vfs.File
 	fs   *Faults
 	name string
+	id   int
 	mu   sync.Mutex
 	pos  int64 // of Read and Write
 	size int64 // up to which space is taken
@@ -241,6 +266,7 @@ func (f *faultFile) write(p []byte, off int64, write func([]byte) (int, error)) 
 	if err := f.fs.before("write", f.name); err != nil {
 		return 0, err
 	}
+	f.fs.set(func() { delete(f.fs.mu.lost, f.id) })
 	grow := max(0, off+int64(len(p))-max(f.size, off))
 	granted, full := f.fs.take(grow)
 	f.size += max(0, off-f.size) + granted
@@ -255,7 +281,7 @@ func (f *faultFile) Sync() error {
 	if err := f.fs.before("sync", f.name); err != nil {
 		return err
 	}
-	lie, err := f.fs.sync(f.name)
+	lie, err := f.fs.sync(f.name, f.id)
 	if lie || err != nil {
 		return err
 	}
