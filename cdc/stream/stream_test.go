@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/cdc/broker"
@@ -30,11 +31,12 @@ type rig struct {
 	dialCap  stream.Dial
 	dialWork stream.Dial
 	options  stream.Options
+	metrics  *prometheus.Registry
 	stops    []func()
 }
 
 func newRig(t *testing.T, seed uint64) *rig {
-	r := &rig{t: t, dir: t.TempDir(), source: streamtest.NewSource()}
+	r := &rig{t: t, dir: t.TempDir(), source: streamtest.NewSource(), metrics: prometheus.NewRegistry()}
 	r.work, r.house = streamtest.NewWorkload(r.source, seed), streamtest.NewWarehouse(r.source)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -100,7 +102,7 @@ func (r *rig) startCapture() (stop func()) {
 func (r *rig) startWorkers() {
 	for _, name := range []string{"one", "two"} {
 		r.background(func(ctx context.Context) {
-			o := stream.ConsumerOptions{Brokers: []string{r.addr}, Dial: r.dialWork, Patience: 500 * time.Millisecond}
+			o := stream.ConsumerOptions{Brokers: []string{r.addr}, Dial: r.dialWork, Patience: 500 * time.Millisecond, Registry: r.metrics}
 			if testing.Verbose() {
 				o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 			}
@@ -109,6 +111,21 @@ func (r *rig) startWorkers() {
 			}
 		})
 	}
+}
+
+// dropped is how many records the workers' readers left out.
+func (r *rig) dropped() (n float64) {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	require.NoError(r.t, err)
+	for _, f := range families {
+		if f.GetName() == "millrace_stream_dropped_total" {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }
 
 // background runs f until the function returned, or the test's end.
