@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sort"
 	"strings"
@@ -42,6 +43,7 @@ type options struct {
 	threads     string
 	only        string
 	json, own   bool
+	profile     string
 }
 
 func main() {
@@ -53,6 +55,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run the queries whose name contains this")
 	flag.BoolVar(&o.json, "json", false, "print one JSON document on stdout")
 	flag.BoolVar(&o.own, "own", false, "leave DuckDB out")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the measurements to this file")
 	flag.Parse()
 	if err := run(context.Background(), o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "olap:", err)
@@ -90,6 +93,17 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		}
 	}
 	runtime.GC()
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	var results []result
 	for _, field := range strings.Split(o.threads, ",") {
 		var threads int

@@ -201,12 +201,22 @@ func (s *aggSink) push(b *batch) error {
 		}
 	}
 	if s.op.mergeable && s.table.groups.groups() >= s.q.opt.GroupLimit {
-		s.all.add(s.table)
-		s.dense.reset()
-		s.table, err = s.op.newTable(s.seed)
-		return err
+		return s.setAside()
 	}
 	return nil
+}
+
+// setAside ends the table as a run and begins another in its slots.
+func (s *aggSink) setAside() error {
+	full := s.table
+	s.all.add(full)
+	s.dense.reset()
+	var err error
+	if s.table, err = s.op.newTable(s.seed); err != nil {
+		return err
+	}
+	s.table.groups.takeSlots(full.groups)
+	return full.account(s.q)
 }
 
 // assign gives the group of each row; nil when there is only one.
@@ -320,6 +330,11 @@ func (op *aggregateOp) mergeAll(q *query, all *aggRuns, seed maphash.Seed) ([]*a
 			if err != nil {
 				return err
 			}
+			expected := 0
+			for i := range all.runs {
+				expected += len(byPart[i][p])
+			}
+			t.groups.expect(min(expected, total))
 			for i, r := range all.runs {
 				if err := t.mergeFrom(q, r, byPart[i][p]); err != nil {
 					return err
@@ -359,13 +374,14 @@ func top(h uint64, bitsOf int) uint64 { return h >> 1 >> (63 - uint(bitsOf)) }
 // mergeFrom adds some groups of another table.
 func (t *aggTable) mergeFrom(q *query, o *aggTable, from []uint32) error {
 	to := make([]uint32, len(from))
-	keys, single := o.groups.keys, o.groups.single && o.groups.keys[0].Nulls == nil && t.groups.keys[0].Nulls == nil
-	for i, g := range from {
-		h := o.groups.hashes[g]
-		if single {
-			to[i] = t.groups.findInt(h, keys[0].Ints[g])
-		} else {
-			to[i] = t.groups.findRow(h, keys, int(g))
+	keys := o.groups.keys
+	if o.groups.single && keys[0].Nulls == nil {
+		for i, g := range from {
+			to[i] = t.groups.findInt(o.groups.hashes[g], keys[0].Ints[g], false)
+		}
+	} else {
+		for i, g := range from {
+			to[i] = t.groups.findRow(o.groups.hashes[g], keys, int(g))
 		}
 	}
 	if err := t.fit(q); err != nil {

@@ -152,6 +152,16 @@ func prefixes(order []sortRow, key *vector.Vector, k plan.SortKey) {
 	if k.NullsFirst {
 		nullBit = 0
 	}
+	if key.Enc == vector.Flat && key.Nulls == nil && (key.Type.Kind.Layout() == schemas.LayoutInt || key.Type.Kind == schemas.Numeric && key.Dec == vector.Dec64) {
+		var flip uint64
+		if k.Desc {
+			flip = math.MaxUint64
+		}
+		for i := range order {
+			order[i].prefix = (uint64(key.Ints[order[i].row])^1<<63^flip)>>1 | nullBit ^ 1<<63
+		}
+		return
+	}
 	for i := range order {
 		row := int(order[i].row)
 		if key.Null(row) {
@@ -207,6 +217,10 @@ type sortSink struct {
 	list  *sortedList
 	chunk uint64
 	done  func(*sortedList)
+
+	bounded bool   // Limit rows are known
+	bound   uint64 // prefix of the last of them
+	order   []sortRow
 }
 
 func (s *sortSink) push(b *batch) error {
@@ -218,15 +232,47 @@ func (s *sortSink) push(b *batch) error {
 	if err != nil {
 		return err
 	}
+	rows, dense := s.contenders(b.rows, keys)
+	n := rows.Len()
+	if n == 0 {
+		return nil
+	}
 	st := s.list.store
-	st.append(0, b.cols, b.rows)
-	n := b.rows.Len()
-	st.append(len(b.cols), keys, kernel.Rows{N: n})
+	st.append(0, b.cols, rows)
+	st.append(len(b.cols), keys, dense)
 	st.rows += n
-	if limit := s.op.node.Limit; limit >= 0 && int64(st.rows) > 4*limit+int64(4*s.q.opt.BatchRows) {
+	if limit := s.op.node.Limit; limit >= 0 && int64(st.rows) > 2*limit+int64(s.q.opt.BatchRows) {
 		s.prune(int(limit))
 	}
 	return st.account(s.q, 24*int64(st.rows))
+}
+
+// contenders leaves out rows that cannot be among the first Limit: those whose first key
+// sorts after that of Limit rows seen before. It gives them as rows of the columns and of
+// the dense keys.
+func (s *sortSink) contenders(rows kernel.Rows, keys []*vector.Vector) (of, dense kernel.Rows) {
+	n := rows.Len()
+	if !s.bounded || !comparablePrefixes(keys[0], s.op.keyAt(s.list.store, 0)) {
+		return rows, kernel.Rows{N: n}
+	}
+	s.order = extend(s.order[:cap(s.order)], n)[:n]
+	for i := range s.order {
+		s.order[i].row = uint32(i)
+	}
+	prefixes(s.order, keys[0], s.op.node.Keys[0])
+	abs, sel := make([]uint32, 0, 64), make([]uint32, 0, 64)
+	for i := range s.order {
+		if s.order[i].prefix <= s.bound {
+			abs, sel = append(abs, uint32(rows.At(i))), append(sel, uint32(i))
+		}
+	}
+	return kernel.Rows{Sel: abs}, kernel.Rows{Sel: sel}
+}
+
+// comparablePrefixes says whether prefixes of two columns mean the same: those of
+// decimals depend on tier and scale.
+func comparablePrefixes(a, b *vector.Vector) bool {
+	return a.Type.Kind != schemas.Numeric || a.Dec == vector.Dec64 && b.Dec == vector.Dec64 && a.Scale == b.Scale
 }
 
 // prune keeps the first limit rows.
@@ -239,6 +285,9 @@ func (s *sortSink) prune(limit int) {
 	}
 	fresh.store.append(0, s.list.store.cols, kernel.Rows{Sel: sel})
 	fresh.store.rows, fresh.store.held = limit, s.list.store.held
+	if limit > 0 && len(s.op.node.Keys) > 0 {
+		s.bounded, s.bound = true, s.list.order[limit-1].prefix
+	}
 	s.list = fresh
 }
 

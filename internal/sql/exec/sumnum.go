@@ -11,23 +11,26 @@ import (
 // all groups, and in numbers of any size once that does not suffice.
 type sumNumAgg struct {
 	avg   bool
-	sum   []vector.Int128
-	count []int64
-	scale int     // of sum
+	acc   []numState
+	scale int     // of the sums
 	shown []uint8 // display scale of each group's sum; nil: scale
 	any   bool    // a value was added, so scale is set
 	big   []decimal.Num
 	isBig bool
 }
 
+// numState is one group: sum and number of values side by side, for the cache's sake.
+type numState struct {
+	sum   vector.Int128
+	count int64
+}
+
 var numericType = schemas.Type{Kind: schemas.Numeric}
 
 func (a *sumNumAgg) grow(n int) {
-	a.count = extend(a.count, n)
+	a.acc = extend(a.acc, n)
 	if a.isBig {
 		a.big = extend(a.big, n)
-	} else {
-		a.sum = extend(a.sum, n)
 	}
 	if a.shown != nil {
 		a.shown = extend(a.shown, n)
@@ -35,7 +38,7 @@ func (a *sumNumAgg) grow(n int) {
 }
 
 func (a *sumNumAgg) bytes() int64 {
-	return 24*int64(cap(a.sum)) + 64*int64(cap(a.big))
+	return 24*int64(cap(a.acc)) + 64*int64(cap(a.big))
 }
 
 func (a *sumNumAgg) update(groups []uint32, v *vector.Vector, n int) error {
@@ -82,20 +85,21 @@ func (a *sumNumAgg) add64(groups []uint32, v *vector.Vector, n int) {
 	switch {
 	case v.Enc == vector.Flat && v.Nulls == nil && groups == nil:
 		s := sum64(v.Ints[:n])
-		a.sum[0] = decimal.Add128(a.sum[0], s)
-		a.count[0] += int64(n)
+		a.acc[0].sum = decimal.Add128(a.acc[0].sum, s)
+		a.acc[0].count += int64(n)
 	case v.Enc == vector.Flat && v.Nulls == nil:
 		ints := v.Ints[:len(groups)]
 		for i, g := range groups {
-			a.sum[g] = decimal.Add128(a.sum[g], decimal.Wide(ints[i]))
-			a.count[g]++
+			s := &a.acc[g]
+			s.sum = decimal.Add128(s.sum, decimal.Wide(ints[i]))
+			s.count++
 		}
 	default:
 		for i := range n {
 			if !v.Null(i) {
-				g := groupAt(groups, i)
-				a.sum[g] = decimal.Add128(a.sum[g], decimal.Wide(v.Int(i)))
-				a.count[g]++
+				s := &a.acc[groupAt(groups, i)]
+				s.sum = decimal.Add128(s.sum, decimal.Wide(v.Int(i)))
+				s.count++
 			}
 		}
 	}
@@ -116,13 +120,13 @@ func sum64(s []int64) vector.Int128 {
 // addNum adds a number that stands for count values.
 func (a *sumNumAgg) addNum(g uint32, x decimal.Num, count int64) error {
 	if !a.isBig && a.addWide(g, x) {
-		a.count[g] += count
+		a.acc[g].count += count
 		return nil
 	}
 	a.toBig()
 	sum, err := decimal.Add(a.big[g], x)
 	a.big[g] = sum
-	a.count[g] += count
+	a.acc[g].count += count
 	return err
 }
 
@@ -136,9 +140,9 @@ func (a *sumNumAgg) addWide(g uint32, x decimal.Num) bool {
 		a.scale, a.any = scale, true
 	}
 	if a.shown == nil && scale != a.scale {
-		a.shown = make([]uint8, len(a.sum), cap(a.sum))
+		a.shown = make([]uint8, len(a.acc), cap(a.acc))
 		for i := range a.shown {
-			if a.count[i] > 0 {
+			if a.acc[i].count > 0 {
 				a.shown[i] = uint8(a.scale)
 			}
 		}
@@ -149,11 +153,11 @@ func (a *sumNumAgg) addWide(g uint32, x decimal.Num) bool {
 	if w, ok = decimal.Scale128(w, a.scale-scale); !ok {
 		return false
 	}
-	s := decimal.Add128(a.sum[g], w)
-	if !decimal.Fits128(s) || !decimal.Fits128(a.sum[g]) {
+	s := decimal.Add128(a.acc[g].sum, w)
+	if !decimal.Fits128(s) || !decimal.Fits128(a.acc[g].sum) {
 		return false
 	}
-	a.sum[g] = s
+	a.acc[g].sum = s
 	if a.shown != nil {
 		a.shown[g] = max(a.shown[g], uint8(scale))
 	}
@@ -161,17 +165,15 @@ func (a *sumNumAgg) addWide(g uint32, x decimal.Num) bool {
 }
 
 func (a *sumNumAgg) rescale(scale int) bool {
-	out := make([]vector.Int128, len(a.sum), cap(a.sum))
-	for i, s := range a.sum {
-		if !decimal.Fits128(s) {
+	out := make([]numState, len(a.acc), cap(a.acc))
+	for i, s := range a.acc {
+		sum, ok := decimal.Scale128(s.sum, scale-a.scale)
+		if !ok || !decimal.Fits128(s.sum) {
 			return false
 		}
-		var ok bool
-		if out[i], ok = decimal.Scale128(s, scale-a.scale); !ok {
-			return false
-		}
+		out[i] = numState{sum, s.count}
 	}
-	a.sum, a.scale = out, scale
+	a.acc, a.scale = out, scale
 	return true
 }
 
@@ -180,7 +182,7 @@ func (a *sumNumAgg) total(g int) decimal.Num {
 	if a.isBig {
 		return a.big[g]
 	}
-	x := decimal.FromWide(a.sum[g], a.scale)
+	x := decimal.FromWide(a.acc[g].sum, a.scale)
 	if a.shown != nil && int(a.shown[g]) != a.scale {
 		x = decimal.Round(x, int(a.shown[g]))
 	}
@@ -191,13 +193,13 @@ func (a *sumNumAgg) toBig() {
 	if a.isBig {
 		return
 	}
-	a.big = make([]decimal.Num, len(a.sum), cap(a.sum))
-	for g := range a.sum {
-		if a.count[g] > 0 {
+	a.big = make([]decimal.Num, len(a.acc), cap(a.acc))
+	for g := range a.acc {
+		if a.acc[g].count > 0 {
 			a.big[g] = a.total(g)
 		}
 	}
-	a.isBig, a.sum, a.shown = true, nil, nil
+	a.isBig, a.shown = true, nil
 }
 
 func (a *sumNumAgg) merge(o aggregator, from, to []uint32) error {
@@ -207,17 +209,17 @@ func (a *sumNumAgg) merge(o aggregator, from, to []uint32) error {
 			a.scale, a.any = b.scale, true
 		}
 		for i, f := range from {
-			t := to[i]
-			a.sum[t] = decimal.Add128(a.sum[t], b.sum[f])
-			a.count[t] += b.count[f]
+			s := &a.acc[to[i]]
+			s.sum = decimal.Add128(s.sum, b.acc[f].sum)
+			s.count += b.acc[f].count
 		}
 		return nil
 	}
 	for i, f := range from {
-		if b.count[f] == 0 {
+		if b.acc[f].count == 0 {
 			continue
 		}
-		if err := a.addNum(to[i], b.total(int(f)), b.count[f]); err != nil {
+		if err := a.addNum(to[i], b.total(int(f)), b.acc[f].count); err != nil {
 			return err
 		}
 	}
@@ -225,10 +227,15 @@ func (a *sumNumAgg) merge(o aggregator, from, to []uint32) error {
 }
 
 func (a *sumNumAgg) result() (*vector.Vector, error) {
-	v := vector.New(numericType, len(a.count))
-	for g, n := range a.count {
+	v := vector.New(numericType, len(a.acc))
+	for g := range a.acc {
+		n := a.acc[g].count
 		if n == 0 {
 			v.AppendNull()
+			continue
+		}
+		if !a.avg && !a.isBig && a.shown == nil && decimal.Fits128(a.acc[g].sum) {
+			v.AppendWide(a.acc[g].sum, a.scale)
 			continue
 		}
 		x := a.total(g)
