@@ -12,6 +12,8 @@ type conflicts struct {
 	rowsMax   uint64            // greatest LSN in rows
 	oldMax    uint64            // greatest LSN in old
 	floor     uint64            // commits up to here are forgotten
+	turnAt    int
+	forgetAt  int
 	tables    map[uint32]tableWrites
 }
 
@@ -30,7 +32,7 @@ const (
 )
 
 func newConflicts() *conflicts {
-	return &conflicts{rows: map[uint64]uint64{}, old: map[uint64]uint64{}, tables: map[uint32]tableWrites{}}
+	return &conflicts{rows: map[uint64]uint64{}, old: map[uint64]uint64{}, tables: map[uint32]tableWrites{}, turnAt: turnAt, forgetAt: forgetAt}
 }
 
 // check says whether a transaction that saw everything up to snapshot may commit:
@@ -60,7 +62,7 @@ func (c *conflicts) check(tx *transaction, snapshot uint64) bool {
 // add remembers a commit. oldest gives the oldest snapshot of a running transaction
 // that may write.
 func (c *conflicts) add(tx *transaction, lsn uint64, oldest func() uint64) {
-	if len(c.rows) >= turnAt && (len(c.rows) >= forgetAt || c.oldMax <= oldest()) {
+	if len(c.rows) >= c.turnAt && (len(c.rows) >= c.forgetAt || c.oldMax <= oldest()) {
 		c.floor = max(c.floor, c.oldMax)
 		clear(c.old)
 		c.rows, c.old = c.old, c.rows

@@ -198,6 +198,61 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	}
 }
 
+// TestCrashAmongManyWriters crashes while commits of several writers share groups, are
+// visible to one another before they are durable, and memtables are flushed.
+func TestCrashAmongManyWriters(t *testing.T) {
+	rounds, every := 120, 3
+	if testing.Short() {
+		rounds, every = 40, 7
+	}
+	var mu sync.Mutex
+	var acked [killWorkers]int64
+	points := vfstest.Crash[[killWorkers]int64]{
+		Run: func(fsys vfs.FS) {
+			db, err := oltp.Open(crowded(fsys))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			Create(t, db, Accounts())
+			var workers sync.WaitGroup
+			for w := range int64(killWorkers) {
+				workers.Go(func() {
+					for range rounds {
+						n, err := count(db, w)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						mu.Lock()
+						acked[w] = n
+						mu.Unlock()
+					}
+				})
+			}
+			workers.Wait()
+		},
+		Promised: func() [killWorkers]int64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return acked
+		},
+		Check: func(t testing.TB, _ int, fsys vfs.FS, acked [killWorkers]int64) {
+			checkCounts(t, crowded(fsys), acked)
+		},
+		Every: every, Torn: true,
+	}.At(t)
+	t.Log(points, "crash points, each also torn")
+}
+
+// crowded makes every few commits fill a memtable.
+func crowded(fsys vfs.FS) oltp.Options {
+	o := small(fsys)
+	o.MemoryBytes = 60 << 10
+	return o
+}
+
 // TestCrashCatchesTheMutant shows that the test above would notice a database
 // that acknowledges without fdatasync.
 func TestCrashCatchesTheMutant(t *testing.T) {
