@@ -83,11 +83,25 @@ func (e *Engine) pick(s *state) *compaction {
 	}
 	switch level {
 	case -1:
-		return nil
+		return e.pickDead(s)
 	case 0:
 		return s.gather(0, 1, s.levels[0])
 	}
 	return s.gather(level, level+1, e.nextOf(s, level))
+}
+
+// pickDead chooses a table that is mostly tombstones that every reader sees: they
+// make scans step over what is not there, and hold space deeper down.
+func (e *Engine) pickDead(s *state) *compaction {
+	horizon := min(e.horizon.Load(), e.durable.Load())
+	for level := 1; level < numLevels-1; level++ {
+		for i, t := range s.levels[level] {
+			if t.tombstones > t.entries/2 && t.maxLSN <= horizon {
+				return s.gather(level, level+1, s.levels[level][i:i+1])
+			}
+		}
+	}
+	return nil
 }
 
 func (e *Engine) score(s *state, level int) float64 {

@@ -152,6 +152,46 @@ func TestTombstonesHideDeeperLevels(t *testing.T) {
 	require.NotZero(t, e.Stats().Levels[2].Files)
 }
 
+// TestDeletedDataGoes: after everything was deleted, background compaction gives
+// the space back without being asked.
+func TestDeletedDataGoes(t *testing.T) {
+	opts := small(vfstest.NewMem())
+	opts.LevelBytes = 8 << 10
+	e := openEngine(t, opts)
+	r := rand.New(rand.NewPCG(1, 1))
+	lsn := uint64(0)
+	for i := range 3000 {
+		lsn++
+		put(t, e, lsn, fmt.Sprintf("key%04d", i), noise(r, 60))
+	}
+	for i := range 3000 {
+		lsn++
+		put(t, e, lsn, fmt.Sprintf("key%04d", i), nil)
+		e.SetHorizon(lsn)
+	}
+	_, err := e.Checkpoint(ctx)
+	require.NoError(t, err)
+	before := e.Stats().DiskBytes
+	for i := range 3 { // what is left in level 0
+		lsn++
+		put(t, e, lsn, fmt.Sprint("last", i), []byte("x"))
+		e.SetHorizon(lsn)
+		_, err := e.Checkpoint(ctx)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return e.Stats().DiskBytes < 10_000 }, 10*time.Second, time.Millisecond,
+		"%d bytes before", before)
+	it, err := e.Iterate(nil, nil, lsn)
+	require.NoError(t, err)
+	defer it.Close()
+	n := 0
+	for it.Next() {
+		n++
+	}
+	require.NoError(t, it.Err())
+	require.Equal(t, 3, n)
+}
+
 // TestNothingDurableBeforeTheLog: no table or manifest is written for what the
 // commit log could still lose.
 func TestNothingDurableBeforeTheLog(t *testing.T) {
