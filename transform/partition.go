@@ -18,10 +18,14 @@ type partition struct {
 	lease  load.Lease
 	next   uint64 // sequence
 	stages map[string]*Stage
+	out    map[string]*change.Batch // by output table, filled anew for every load
 }
 
+// keepBytes is how large a batch may be that is kept to be filled again.
+const keepBytes = 1 << 20
+
 func newPartition(w *Worker, l load.Lease) *partition {
-	return &partition{w: w, lease: l, next: l.NextSequence, stages: map[string]*Stage{}}
+	return &partition{w: w, lease: l, next: l.NextSequence, stages: map[string]*Stage{}, out: map[string]*change.Batch{}}
 }
 
 // run loads until ctx ends, the lease is fenced, the stream is lost or a row fails.
@@ -67,7 +71,7 @@ func (p *partition) loop(ctx context.Context, reader Reader) error {
 func (p *partition) build(messages []Message) (*load.Load, error) {
 	start := p.w.o.Clock.Now()
 	l := &load.Load{Lease: p.lease, Epoch: p.lease.Epoch, Version: p.w.o.Pipeline.Version, From: p.next, To: p.next}
-	out := map[string]*change.Batch{}
+	p.empty()
 	for i := range messages {
 		m := &messages[i]
 		if m.Sequence < l.To {
@@ -76,7 +80,7 @@ func (p *partition) build(messages []Message) (*load.Load, error) {
 		if m.Sequence > l.To {
 			return nil, fmt.Errorf("%w: sequence %d follows %d", ErrLost, m.Sequence, l.To)
 		}
-		if err := p.add(l, out, m); err != nil {
+		if err := p.add(l, m); err != nil {
 			return nil, err
 		}
 		l.To, l.NextOffset = m.Sequence+1, m.NextOffset
@@ -86,8 +90,20 @@ func (p *partition) build(messages []Message) (*load.Load, error) {
 	return l, nil
 }
 
+// empty makes the batches of the last load, which the warehouse has given back,
+// ready for the next.
+func (p *partition) empty() {
+	for name, b := range p.out {
+		if b.Bytes() > keepBytes {
+			delete(p.out, name)
+			continue
+		}
+		b.Reset()
+	}
+}
+
 // add puts a message into a load.
-func (p *partition) add(l *load.Load, out map[string]*change.Batch, m *Message) error {
+func (p *partition) add(l *load.Load, m *Message) error {
 	switch {
 	case m.Begin != nil:
 		l.Begin = m.Begin
@@ -99,15 +115,17 @@ func (p *partition) add(l *load.Load, out map[string]*change.Batch, m *Message) 
 			return err
 		}
 		name := s.Output().FullName()
-		b := out[name]
+		b := p.out[name]
 		if b == nil {
 			b = change.New(s.Output(), m.Batch.Len())
-			out[name] = b
-			l.Batches = append(l.Batches, b)
+			p.out[name] = b
 		}
 		before := b.Len()
 		if err := s.Apply(m.Batch, b); err != nil {
 			return err
+		}
+		if before == 0 && b.Len() > 0 {
+			l.Batches = append(l.Batches, b)
 		}
 		p.w.metrics.rowsIn.Add(float64(m.Batch.Len()))
 		p.w.metrics.rowsOut.Add(float64(b.Len() - before))
@@ -159,6 +177,7 @@ func (p *partition) load(ctx context.Context, l *load.Load) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	p.next = l.To
+	p.w.progressed(p.lease.Partition)
 	p.w.metrics.loaded(p.w.o.Clock.Now().Sub(start), l, reply)
 	return p.yield(ctx, reply)
 }

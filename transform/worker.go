@@ -19,6 +19,11 @@ type Worker struct {
 	metrics *metrics
 	wake    chan struct{} // a partition ended: ask for leases at once
 	fatal   chan error    // an error that stops the worker
+
+	mu struct {
+		sync.Mutex
+		pauses map[load.Partition]time.Duration // before partitions are taken again
+	}
 }
 
 // NewWorker checks options and compiles every table once, so that a plan that cannot
@@ -35,6 +40,7 @@ func NewWorker(o Options) (*Worker, error) {
 		w.tables[t.Source.FullName()] = t
 	}
 	w.metrics = newMetrics(w.o)
+	w.mu.pauses = map[load.Partition]time.Duration{}
 	return w, nil
 }
 
@@ -185,10 +191,7 @@ func (w *Worker) judge(ctx context.Context, l load.Lease, err error) ending {
 	case isFenced(err):
 		w.metrics.fenced.Inc()
 		log.Info("the lease is over", "err", err)
-		select { // what fences at once again must not spin
-		case <-ctx.Done():
-		case <-w.o.Clock.After(10 * time.Millisecond):
-		}
+		w.pause(ctx, l.Partition)
 		return endedRetake
 	}
 	select {
@@ -198,11 +201,37 @@ func (w *Worker) judge(ctx context.Context, l load.Lease, err error) ending {
 	return endedReplace
 }
 
+// pause waits before a lease is taken again, longer each time that it was fenced
+// without having loaded anything: a version of the pipeline that was replaced, say.
+func (w *Worker) pause(ctx context.Context, p load.Partition) {
+	w.mu.Lock()
+	wait := w.mu.pauses[p]
+	w.mu.pauses[p] = min(max(2*wait, 5*time.Millisecond), w.o.MaxBackoff)
+	w.mu.Unlock()
+	if wait == 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.o.Clock.After(wait):
+	}
+}
+
+// progressed says that a partition was loaded: it need not pause.
+func (w *Worker) progressed(p load.Partition) {
+	w.mu.Lock()
+	delete(w.mu.pauses, p)
+	w.mu.Unlock()
+}
+
 // isFenced says that the lease, the epoch or the place in the stream is no longer
 // what the warehouse has.
 func isFenced(err error) bool {
-	code := schemas.CodeOf(err)
-	return code == schemas.CodeFenced || code == schemas.CodeConflict
+	var e *schemas.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Code == schemas.CodeFenced || e.Code == schemas.CodeConflict || e.Code == schemas.CodeStream && !e.Retryable
 }
 
 // stopAll ends every partition and gives the leases back, so that others need not
