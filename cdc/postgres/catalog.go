@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"sort"
 	"strings"
@@ -26,9 +27,9 @@ type table struct {
 	mayRead       bool
 	owned         bool // the role may add it to a publication
 	estimatedRows int64
-	bytes         int64
-	published     bool // by the publication, under this name
-	rowFilter     bool // the publication filters its rows
+	bytes         int64 // by the last VACUUM or ANALYZE
+	published     bool  // by the publication, under this name
+	rowFilter     bool  // the publication filters its rows
 
 	columns []*column // all that pgoutput sends and that are not left out, in order
 	left    []*column // generated or left out
@@ -88,11 +89,13 @@ type catalog struct {
 	database    string
 }
 
+// The catalog is read without functions that lock tables (pg_relation_size does): a
+// table's owner may wait for a lock that our own snapshot holds.
 const tablesSQL = `
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.relispartition, c.relpersistence = 'u',
        c.relrowsecurity AND row_security_active(c.oid),
        has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'), pg_has_role(c.relowner, 'USAGE'),
-       greatest(c.reltuples, 0)::bigint, pg_relation_size(c.oid)
+       greatest(c.reltuples, 0)::bigint, c.relpages::bigint * current_setting('block_size')::int
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence IN ('p', 'u')
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -307,7 +310,7 @@ func (cat *catalog) unknown(name string) error {
 // never gives one out twice within a table.
 func (t *table) describe() error {
 	var errs []error
-	out := &schemas.Table{Schema: t.namespace, Name: t.name, Version: 1}
+	out := &schemas.Table{Schema: t.namespace, Name: t.name}
 	for _, c := range t.columns {
 		if c.typ.Kind == schemas.Invalid {
 			errs = append(errs, unsupportedColumn(t, c))
@@ -330,6 +333,8 @@ func (t *table) describe() error {
 	if t.unlogged {
 		errs = append(errs, schemas.Errorf(schemas.CodeUnsupported, "0A000", "table %s is unlogged: its changes are in no log; run ALTER TABLE %s SET LOGGED", t.fullName(), t.quoted()))
 	}
+	// Nothing counts a table's changes; a hash of all that matters tells them apart.
+	out.Version = crc32.ChecksumIEEE([]byte(t.signature()))
 	t.schema = out
 	return errors.Join(errs...)
 }

@@ -103,3 +103,9 @@ func withHint(err error, hint string) error {
 	}
 	return err
 }
+
+// isLocked says whether a lock was not free within lockTimeout.
+func isLocked(err error) bool {
+	var e *schemas.Error
+	return errors.As(err, &e) && e.SQLState == "55P03"
+}

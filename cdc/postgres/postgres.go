@@ -79,6 +79,10 @@ const (
 	defaultWatchInterval     = 10 * time.Second
 )
 
+// lockTimeout, in ms, bounds every wait for a lock, so that capture never stands in
+// a queue of the source for long (I6). What fails is retried.
+const lockTimeout = "10000"
+
 func (o Options) withDefaults() Options {
 	if o.Slot == "" {
 		o.Slot = DefaultSlot
@@ -149,6 +153,7 @@ type Source struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	text    bool // ask for values as text, as before binaryVersion
 
 	// confirmed is what Confirm was told last; the stream's status updates and
 	// nothing else move the slot to it.
@@ -322,7 +327,7 @@ func (s *Source) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	}
 	// What text output depends on, whatever the role's settings are.
 	for k, v := range map[string]string{"client_encoding": "UTF8", "datestyle": "ISO, MDY", "intervalstyle": "postgres",
-		"timezone": "UTC", "extra_float_digits": "1", "bytea_output": "hex", "search_path": "pg_catalog"} {
+		"timezone": "UTC", "extra_float_digits": "1", "bytea_output": "hex", "search_path": "pg_catalog", "lock_timeout": lockTimeout} {
 		cfg.RuntimeParams[k] = v
 	}
 	if replication {

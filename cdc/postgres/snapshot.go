@@ -32,7 +32,8 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 	if err != nil {
 		return 0, err
 	}
-	if err := s.prepare(ctx, d); err != nil {
+	shape, err := s.prepare(ctx, d)
+	if err != nil {
 		return 0, err
 	}
 	repl, err := s.connect(ctx, true)
@@ -45,7 +46,7 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 	if err != nil {
 		return 0, err
 	}
-	guard, err := s.guard(ctx, d.tables, name)
+	guard, err := s.guard(ctx, d.tables, name, shape)
 	if err != nil {
 		return 0, err
 	}
@@ -58,9 +59,10 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 	return at, nil
 }
 
-// prepare makes the publication and removes a slot that an unfinished snapshot left.
-func (s *Source) prepare(ctx context.Context, d *description) error {
-	return s.withControl(ctx, func(c *pgconn.PgConn) error {
+// prepare makes the publication, removes a slot that an unfinished snapshot left,
+// and returns the shape of the tables that it checked.
+func (s *Source) prepare(ctx context.Context, d *description) (shape string, err error) {
+	err = s.withControl(ctx, func(c *pgconn.PgConn) error {
 		cat, err := readCatalog(ctx, c, s.opts)
 		if err != nil {
 			return err
@@ -70,6 +72,9 @@ func (s *Source) prepare(ctx context.Context, d *description) error {
 			return err
 		}
 		if err := same(d.tables, now); err != nil {
+			return err
+		}
+		if shape, err = askShape(ctx, c, now); err != nil {
 			return err
 		}
 		if err := s.ensurePublication(ctx, c, cat.publication, now); err != nil {
@@ -98,6 +103,27 @@ func (s *Source) prepare(ctx context.Context, d *description) error {
 		_, err = query(ctx, c, "drop the slot of an unfinished snapshot", "SELECT pg_drop_replication_slot($1)", s.opts.Slot)
 		return err
 	})
+	return shape, err
+}
+
+// askShape tells names, columns and files of tables and their partitions, as of
+// now. It reads the catalog alone and locks no table.
+func askShape(ctx context.Context, c *pgconn.PgConn, tables []*table) (string, error) {
+	oids := make([]string, len(tables))
+	for i, t := range tables {
+		oids[i] = fmt.Sprint(t.oid)
+	}
+	rows, err := query(ctx, c, "compare the tables", `
+WITH RECURSIVE tree(oid) AS (
+  SELECT unnest($1::oid[]) UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
+)
+SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relnamespace, c.relname, c.relfilenode, c.relreplident, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ';'
+  ORDER BY c.oid, a.attnum), '')
+FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attnum > 0`, textArray(oids))
+	if err != nil {
+		return "", err
+	}
+	return string(rows[0][0]), nil
 }
 
 // same compares what was described with what there is now.
@@ -159,52 +185,31 @@ func (s *Source) begin(ctx context.Context, snapshot string) (*pgconn.PgConn, er
 }
 
 // guard locks the tables against changes of shape and TRUNCATE until the snapshot
-// is read: both show through a snapshot. What happened between the slot's point
-// and the lock is seen in the tables' files, and tried again.
-func (s *Source) guard(ctx context.Context, tables []*table, snapshot string) (*pgconn.PgConn, error) {
+// is read: both show through a snapshot. What happened since prepare is seen in
+// their shape, and tried again. Locking first and making the slot then could wait
+// for ever: the slot waits for a transaction that waits for the lock.
+func (s *Source) guard(ctx context.Context, tables []*table, snapshot, shape string) (*pgconn.PgConn, error) {
 	c, err := s.begin(ctx, snapshot)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.lockAndCompare(ctx, c, tables); err != nil {
+	if err := s.lock(ctx, c, tables, shape); err != nil {
 		hangUp(c)
 		return nil, err
 	}
 	return c, nil
 }
 
-func (s *Source) lockAndCompare(ctx context.Context, c *pgconn.PgConn, tables []*table) error {
+func (s *Source) lock(ctx context.Context, c *pgconn.PgConn, tables []*table, shape string) error {
 	if err := exec(ctx, c, "lock the tables for the snapshot", "LOCK TABLE "+quotedList(tables)+" IN ACCESS SHARE MODE"); err != nil {
 		return withHint(err, "the role needs SELECT: GRANT SELECT ON "+quotedList(tables)+" TO …")
 	}
-	oids := make([]string, len(tables))
-	for i, t := range tables {
-		oids[i] = fmt.Sprint(t.oid)
-	}
-	const filesSQL = `SELECT coalesce(string_agg(p.relid::oid || ':' || c.relfilenode, ' ' ORDER BY p.relid::oid), '')
-		FROM unnest($1::oid[]) AS u(oid), LATERAL (SELECT u.oid::regclass AS relid UNION SELECT relid FROM pg_partition_tree(u.oid::regclass)) AS p
-		JOIN pg_class c ON c.oid = p.relid`
-	before, err := query(ctx, c, "compare the tables", filesSQL, textArray(oids))
-	if err != nil {
-		return err
-	}
 	return s.withControl(ctx, func(now *pgconn.PgConn) error {
-		after, err := query(ctx, now, "compare the tables", filesSQL, textArray(oids))
-		if err != nil {
-			return err
+		current, err := askShape(ctx, now, tables)
+		if err == nil && current != shape {
+			err = &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Retryable: true, Message: "a table was changed, truncated or rewritten while the snapshot began"}
 		}
-		if string(before[0][0]) != string(after[0][0]) {
-			return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Retryable: true, Message: "a table was truncated or rewritten while the snapshot began"}
-		}
-		cat, err := readCatalog(ctx, now, s.opts)
-		if err != nil {
-			return err
-		}
-		current, err := cat.captured(s.opts)
-		if err != nil {
-			return err
-		}
-		return same(tables, current)
+		return err
 	})
 }
 

@@ -112,7 +112,8 @@ func (st *stream) heartbeat(ctx context.Context, d *description) {
 		}
 		err := st.source.withControl(ctx, func(c *pgconn.PgConn) error {
 			if watch {
-				if err := st.source.watch(ctx, c, d); err != nil {
+				// A locked catalog is looked at again later.
+				if err := st.source.watch(ctx, c, d); err != nil && !isLocked(err) {
 					return err
 				}
 			}

@@ -106,16 +106,16 @@ func (s *Source) watch(ctx context.Context, c *pgconn.PgConn, d *description) er
 		}
 		now = append(now, n)
 	}
-	if err := cat.publication.check(now); err != nil {
+	if err := same(d.tables, now); err != nil {
 		return err
 	}
-	return same(d.tables, now)
+	return cat.publication.check(now)
 }
 
 // start begins replication from an LSN.
 func (s *Source) start(ctx context.Context, conn *pgconn.PgConn, d *description, from schemas.LSN) error {
 	args := []string{"proto_version '1'", "publication_names " + quoteLiteral(quoteIdent(s.opts.Publication))}
-	if d.server.version >= binaryVersion {
+	if d.server.version >= binaryVersion && !s.text {
 		args = append(args, "binary 'true'")
 	}
 	err := pglogrepl.StartReplication(ctx, conn, s.opts.Slot, pglogrepl.LSN(from),

@@ -229,7 +229,7 @@ func (v *validation) identity(t *table) {
 type TableInfo struct {
 	Name  string         `json:"name"` // schema-qualified
 	Table *schemas.Table `json:"table"`
-	// Rows is PostgreSQL's estimate, Bytes the size of the table's main file.
+	// Rows and Bytes are PostgreSQL's estimates, by the last VACUUM or ANALYZE.
 	Rows  int64 `json:"rows"`
 	Bytes int64 `json:"bytes"`
 	// AppendOnly says that it has no key.
