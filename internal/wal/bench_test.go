@@ -157,3 +157,21 @@ func BenchmarkRead(b *testing.B) {
 		r.Close()
 	}
 }
+
+// BenchmarkOpen recovers a log whose only segment is nearly empty, so that most of
+// it must be seen to hold nothing.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	for b.Loop() {
+		l, err := Open(dir, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := l.Append(make([]byte, benchRecord)); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -149,8 +149,13 @@ func (w *window) find(at *LSN, seed uint32) (h header, found bool, err error) {
 // header that says it stands where it does, or len(b)-recordHeader+1.
 func candidate(b []byte, at LSN) int {
 	for i := 0; i+recordHeader <= len(b); i++ {
-		if binary.LittleEndian.Uint64(b[i+8:]) == uint64(at)+uint64(i) {
+		lsn := binary.LittleEndian.Uint64(b[i+8:])
+		if lsn == uint64(at)+uint64(i) {
 			return i
+		}
+		// Space never written: the seven places that follow are zero, too.
+		if lsn == 0 && binary.LittleEndian.Uint64(b[i+16:]) == 0 {
+			i += 7
 		}
 	}
 	return len(b) - recordHeader + 1
