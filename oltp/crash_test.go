@@ -246,6 +246,55 @@ func TestCrashAmongManyWriters(t *testing.T) {
 	t.Log(points, "crash points, each also torn")
 }
 
+// TestCrashDuringRecovery crashes recovery itself before each of its writes: opening
+// again finds what was acknowledged before the first crash.
+func TestCrashDuringRecovery(t *testing.T) {
+	w := &witness{}
+	mem := vfstest.NewMem()
+	faults := vfstest.NewFaults(mem)
+	type crashed struct {
+		fsys    *vfstest.Mem
+		promise promise
+	}
+	var mu sync.Mutex
+	var first []crashed
+	ops := 0
+	faults.Hook(func(op vfstest.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if ops++; op.Write() && ops%40 == 0 {
+			p := w.promised()
+			first = append(first, crashed{mem.CrashClone(50, uint64(ops)), p})
+		}
+		return nil
+	})
+	require.NoError(t, w.work(faults, 3, 100))
+	again := 0
+	for _, c := range first {
+		faults := vfstest.NewFaults(c.fsys)
+		var second []*vfstest.Mem
+		faults.Hook(func(op vfstest.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if op.Write() {
+				second = append(second, c.fsys.CrashClone(50, uint64(len(second))))
+			}
+			return nil
+		})
+		o := small(faults)
+		o.MemoryBytes = 30 << 10 // replay fills memtables
+		db, err := oltp.Open(o)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+		for _, fsys := range second {
+			w.check(t, fsys, c.promise)
+			again++
+		}
+	}
+	t.Log(len(first), "crashes,", again, "more during recovery")
+	require.Greater(t, again, len(first))
+}
+
 // crowded makes every few commits fill a memtable.
 func crowded(fsys vfs.FS) oltp.Options {
 	o := small(fsys)
