@@ -17,7 +17,7 @@ func (b *binder) call(x *parse.Call, c *context) expr.Expr {
 	}
 	switch {
 	case x.Star:
-		b.fail(errorAt(x.Pos(), schemas.CodeUnknownFunc, "42809", "%s(*) specified, but %s is not an aggregate function", x.Name, x.Name))
+		b.fail(errorAt(x.Pos(), schemas.CodeUnknownFunc, "42883", "function %s() does not exist: %s(*) is not an aggregate function", x.Name, x.Name))
 	case x.Distinct:
 		b.fail(errorAt(x.Pos(), schemas.CodeType, "42809", "DISTINCT specified, but %s is not an aggregate function", x.Name))
 	case x.Filter != nil:
@@ -54,6 +54,9 @@ func (b *binder) function(name string, args []expr.Expr, at schemas.Pos) expr.Ex
 		}
 	}
 	kinds := kindsOf(args)
+	if (name == "substring" || name == "substr") && len(kinds) > 1 && (kinds[1] == fn.Unknown || kinds[1].IsText()) && isText(args[1]) {
+		b.refuse(args[1].Pos(), "SUBSTRING with a regular expression is")
+	}
 	s, ambiguous := b.reg.ResolveFunction(name, kinds)
 	if s == nil && ambiguous {
 		b.fail(errorAt(at, schemas.CodeAmbiguous, "42725", "function %s(%s) is not unique", name, kindNames(kinds)).
@@ -63,6 +66,12 @@ func (b *binder) function(name string, args []expr.Expr, at schemas.Pos) expr.Ex
 		b.noFunction(name, kinds, at)
 	}
 	return b.apply(s, args, at)
+}
+
+// isText says whether an argument is text, or a literal that would be.
+func isText(e expr.Expr) bool {
+	c, ok := e.(*expr.Const)
+	return e.Type().Kind.IsText() || ok && !c.Value.IsNull() && c.Value.Kind() == schemas.Text
 }
 
 // outputArg is output with concat's t and f for booleans.

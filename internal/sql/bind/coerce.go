@@ -147,7 +147,7 @@ func (b *binder) common(args []expr.Expr, written []parse.Expr, what string) []e
 	kinds := kindsOf(args)
 	k := fn.CommonKind(kinds)
 	if k == fn.Unknown {
-		b.mismatch(kinds, func(i int) schemas.Pos { return written[i].Pos() }, what)
+		b.mismatch(kinds, func(i int) schemas.Pos { return start(written[i]) }, what)
 	}
 	out := make([]expr.Expr, len(args))
 	for i, a := range args {

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/internal/sql/expr"
@@ -191,6 +192,9 @@ func (b *binder) resolveOp(name string, args []expr.Expr, at schemas.Pos) *fn.Si
 	if ambiguous {
 		b.fail(errorAt(at, schemas.CodeAmbiguous, "42725", "operator is not unique: %s", shown).
 			hint("could not choose a best candidate operator; add explicit type casts"))
+	}
+	if slices.Contains(kinds, schemas.JSONB) && (len(args) == 1 || kinds[0] == kinds[1] || slices.Contains(kinds, fn.Unknown)) {
+		b.refuse(at, "operator "+strings.ToUpper(name)+" over jsonb is")
 	}
 	if len(b.reg.Operator(name)) == 0 {
 		b.fail(errorAt(at, schemas.CodeUnsupported, "0A000", "operator %s is not supported", name).

@@ -184,7 +184,7 @@ func (b *binder) named(node plan.Node, alias parse.Ident, columns []parse.Ident)
 func (b *binder) rename(s *scope, names []parse.Ident, alias parse.Ident) {
 	rel := s.relations[0]
 	if len(names) > len(rel.columns) {
-		b.fail(errorAt(names[len(rel.columns)].At, schemas.CodeInvalid, "42P10",
+		b.fail(errorAt(alias.At, schemas.CodeInvalid, "42P10",
 			"table %q has %d columns available but %d columns specified", alias.Name, len(rel.columns), len(names)))
 	}
 	for i, n := range names {

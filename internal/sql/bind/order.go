@@ -96,6 +96,9 @@ func (b *binder) limit(x parse.Expr, clause string) expr.Expr {
 	if x == nil {
 		return nil
 	}
+	if c, ok := x.(*parse.Column); ok {
+		b.fail(errorAt(c.Pos(), schemas.CodeInvalid, "42P10", "argument of %s must not contain variables", clause))
+	}
 	e := b.expr(x, &context{scope: &scope{}, clause: clause})
 	if k := e.Type().Kind; k != fn.Unknown && fn.CastContext(k, schemas.Int64) > fn.Assignment {
 		b.fail(errorAt(x.Pos(), schemas.CodeType, "42804", "argument of %s must be type bigint, not type %s", clause, e.Type()))

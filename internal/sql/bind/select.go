@@ -13,6 +13,15 @@ import (
 type query struct {
 	node plan.Node
 	list *plan.Project // what makes the columns; nil when their types are settled
+	at   []schemas.Pos // where the columns are written
+}
+
+// place is where column i is written; of a query without columns, its beginning.
+func (q *query) place(i int, otherwise schemas.Pos) schemas.Pos {
+	if i < len(q.at) && q.at[i].Known() {
+		return q.at[i]
+	}
+	return otherwise
 }
 
 // settle makes literals of unknown type text.
@@ -86,29 +95,30 @@ type core struct {
 	visible int // columns of project that the query asked for; the rest only order it
 }
 
-// selectQuery binds SELECT … ORDER BY … LIMIT, from the inside out.
+// selectQuery binds SELECT … ORDER BY … LIMIT. The parts are bound in PostgreSQL's order,
+// which decides the first error and the types of parameters.
 func (b *binder) selectQuery(q *parse.Query, w *with) *query {
 	s := q.Select
 	n, scope := b.from(s.From, w)
-	if s.Where != nil {
-		n = &plan.Filter{Input: n, Cond: b.boolean(s.Where, &context{scope: scope, clause: "WHERE"}, "WHERE")}
-	}
 	c := &core{binder: b, scope: scope, aggs: &aggregates{}}
 	c.ctx = &context{scope: scope, aggs: c.aggs}
 	c.expand(s.List)
-	for _, g := range s.GroupBy {
-		c.groupBy(g)
-	}
 	c.project = &plan.Project{}
 	for _, o := range c.outputs {
 		c.project.Exprs = append(c.project.Exprs, c.named(o))
 	}
 	c.visible = len(c.project.Exprs)
+	if s.Where != nil {
+		n = &plan.Filter{Input: n, Cond: b.boolean(s.Where, &context{scope: scope, clause: "WHERE"}, "WHERE")}
+	}
 	var having expr.Expr
 	if s.Having != nil {
 		having = b.boolean(s.Having, c.ctx, "HAVING")
 	}
 	keys := c.orderBy(q.OrderBy, s.Distinct)
+	for _, g := range s.GroupBy {
+		c.groupBy(g)
+	}
 	if len(c.aggs.aggs) > 0 || len(s.GroupBy) > 0 || s.Having != nil {
 		for i := range c.project.Exprs {
 			e := &c.project.Exprs[i]
@@ -124,6 +134,9 @@ func (b *binder) selectQuery(q *parse.Query, w *with) *query {
 	}
 	c.project.Input = n
 	out := &query{node: c.project, list: c.project}
+	for _, o := range c.outputs {
+		out.at = append(out.at, o.at)
+	}
 	if s.Distinct || len(keys) > 0 {
 		out.settle(b)
 	}
@@ -150,7 +163,7 @@ func (c *core) expand(list []parse.Target) {
 		if name == "" {
 			name, _ = nameOf(t.Expr)
 		}
-		c.outputs = append(c.outputs, output{name: name, expr: t.Expr, at: t.Expr.Pos()})
+		c.outputs = append(c.outputs, output{name: name, expr: t.Expr, at: start(t.Expr)})
 	}
 	if len(c.outputs) > maxColumns {
 		c.fail(errorAt(list[0].At, schemas.CodeTooLarge, "54011", "target lists can have at most %d entries", maxColumns))

@@ -16,7 +16,7 @@ func (b *binder) union(q *parse.Query, w *with) *query {
 	left, right := b.query(u.Left, w), b.query(u.Right, w)
 	lc, rc := left.node.Columns(), right.node.Columns()
 	if len(lc) != len(rc) {
-		b.fail(errorAt(u.Right.At, schemas.CodeSyntax, "42601", "each UNION query must have the same number of columns: the first has %d, the second %d",
+		b.fail(errorAt(right.place(0, u.Right.At), schemas.CodeSyntax, "42601", "each UNION query must have the same number of columns: the first has %d, the second %d",
 			len(lc), len(rc)))
 	}
 	out := &plan.SetOp{Kind: plan.Union, All: true}
@@ -24,7 +24,7 @@ func (b *binder) union(q *parse.Query, w *with) *query {
 	for i := range lc {
 		k := fn.CommonKind([]schemas.Kind{lc[i].Type.Kind, rc[i].Type.Kind})
 		if k == fn.Unknown {
-			b.fail(errorAt(u.Right.At, schemas.CodeType, "42804", "UNION types %s and %s cannot be matched (column %d, %q)",
+			b.fail(errorAt(right.place(i, u.Right.At), schemas.CodeType, "42804", "UNION types %s and %s cannot be matched (column %d, %q)",
 				lc[i].Type.Kind, rc[i].Type.Kind, i+1, lc[i].Name))
 		}
 		types[i] = schemas.Type{Kind: k}
@@ -37,7 +37,7 @@ func (b *binder) union(q *parse.Query, w *with) *query {
 		out.Out = append(out.Out, plan.Column{ID: b.newID(), Name: lc[i].Name, Type: types[i], NotNull: lc[i].NotNull && rc[i].NotNull})
 	}
 	out.Left, out.Right = b.side(left, types), b.side(right, types)
-	bound := &query{node: out}
+	bound := &query{node: out, at: left.at}
 	if !u.All {
 		b.comparableColumns(out.Out, u.At, "UNION")
 		bound.node = &plan.Distinct{Input: out}
@@ -93,7 +93,7 @@ func (b *binder) orderByOutput(list []parse.SortBy, columns []plan.Column) []pla
 					meant(last.Name, columnNames(columns)))
 			}
 		default:
-			b.fail(errorAt(x.Pos(), schemas.CodeUnsupported, "0A000", "invalid UNION or VALUES ORDER BY clause: only result column names can be used").
+			b.fail(errorAt(start(x), schemas.CodeUnsupported, "0A000", "invalid UNION or VALUES ORDER BY clause: only result column names can be used").
 				hint("put the expression into each SELECT, or the query into a FROM clause"))
 		}
 		if !fn.Comparable(columns[i].Type.Kind) {
@@ -128,6 +128,9 @@ func (b *binder) values(q *parse.Query, w *with) *query {
 		v.Out = append(v.Out, plan.Column{ID: b.newID(), Name: "column" + strconv.Itoa(i+1), Type: sameType(column)})
 	}
 	out := &query{node: v}
+	for _, x := range q.Values[0] {
+		out.at = append(out.at, start(x))
+	}
 	out.node = b.sorted(out.node, b.orderByOutput(q.OrderBy, v.Out))
 	out.node = b.limited(out.node, q, w)
 	return out
