@@ -270,7 +270,7 @@ func (d *document) checkAllowed(v *value, k *key) {
 // text reads a scalar of any type as it is written.
 func (d *document) text(n ast.Node, what string) *value {
 	v := &value{pos: position(n)}
-	raw := ""
+	var raw string
 	switch n := n.(type) {
 	case *ast.LiteralNode:
 		raw = n.Value.Value

@@ -64,7 +64,6 @@ func plan(t testing.TB, source *schemas.Table, list, where string, key ...string
 type source struct {
 	rng    *rand.Rand
 	rows   map[string]schemas.Row
-	keys   []string
 	lsn    schemas.LSN
 	before bool // updates come with old rows
 	toast  bool // updates leave out unchanged notes

@@ -95,10 +95,10 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // unlessDone hides errors that come of being stopped.
 func (w *Worker) unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (w *Worker) register(ctx context.Context) error {

@@ -126,7 +126,7 @@ func fitNumeric(v schemas.Value, to schemas.Type) (schemas.Value, error) {
 		if v.Kind() == schemas.Float32 {
 			digits = 6
 		}
-		d, _ = parseDec(strings.TrimPrefix(strconv.FormatFloat(v.Float(), 'g', digits, 64), "+"))
+		d = parseDec(strconv.FormatFloat(v.Float(), 'g', digits, 64))
 		if d.special == 0 && d.coef.Sign() != 0 {
 			d = d.shorten()
 		}
@@ -181,7 +181,7 @@ func castJSON(v schemas.Value, to schemas.Type) (schemas.Value, error) {
 	case to.Kind == schemas.Bool && kind == "boolean":
 		return schemas.NewBool(doc[0] == 't'), nil
 	case to.Kind != schemas.Bool && kind == "":
-		d, _ := parseDec(doc)
+		d := parseDec(doc)
 		return cast(d.value(), to)
 	case kind == "":
 		kind = "numeric"

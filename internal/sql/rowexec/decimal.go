@@ -1,8 +1,9 @@
 package rowexec
 
 import (
-	"math"
+	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/schemas"
@@ -37,42 +38,34 @@ func decOf(v schemas.Value) dec {
 	if ok {
 		return dec{coef: big.NewInt(coef), scale: scale}
 	}
-	d, _ := parseDec(text)
-	return d
+	return parseDec(text)
 }
 
-// parseDec reads PostgreSQL's input syntax of numeric, without surrounding blanks.
-func parseDec(s string) (dec, bool) {
+// parseDec reads a number that a value holds or that Go formatted: "NaN",
+// "Infinity", "+Inf" and the like, or digits with point and exponent.
+func parseDec(s string) dec {
 	switch strings.ToLower(s) {
 	case "nan":
-		return decNaN, true
-	case "infinity", "+infinity", "inf", "+inf":
-		return decInf, true
+		return decNaN
+	case "infinity", "+inf":
+		return decInf
 	case "-infinity", "-inf":
-		return decNegInf, true
+		return decNegInf
 	}
 	mantissa, exp := s, 0
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		n, ok := new(big.Int).SetString(strings.TrimPrefix(s[i+1:], "+"), 10)
-		if !ok || !n.IsInt64() || n.CmpAbs(big.NewInt(math.MaxInt32/2)) >= 0 {
-			return dec{}, false
-		}
-		mantissa, exp = s[:i], int(n.Int64())
+		mantissa = s[:i]
+		exp, _ = strconv.Atoi(s[i+1:])
 	}
 	whole, frac, _ := strings.Cut(mantissa, ".")
-	digits := strings.TrimLeft(whole, "+-")
-	if len(whole)-len(digits) > 1 || len(digits)+len(frac) == 0 || strings.Trim(digits+frac, "0123456789") != "" {
-		return dec{}, false
-	}
 	d := dec{coef: new(big.Int), scale: len(frac) - exp}
-	d.coef.SetString(digits+frac, 10)
-	if strings.HasPrefix(whole, "-") {
-		d.coef.Neg(d.coef)
+	if _, ok := d.coef.SetString(whole+frac, 10); !ok {
+		panic(fmt.Sprintf("rowexec: %q is not a number", s)) // values hold numbers
 	}
 	if d.scale < 0 {
-		d = dec{coef: new(big.Int).Mul(d.coef, tenTo(-d.scale))}
+		return dec{coef: d.coef.Mul(d.coef, tenTo(-d.scale))}
 	}
-	return d, true
+	return d
 }
 
 func tenTo(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }

@@ -137,7 +137,7 @@ func micros(us int64, scale int) dec { return dec{coef: big.NewInt(us), scale: s
 
 func field(name string, v schemas.Value) (d dec, null bool, err error) {
 	unit := unitNames[strings.ToLower(name)]
-	ok := false
+	var ok bool
 	switch v.Kind() {
 	case schemas.Interval:
 		d, ok = intervalField(unit, v)

@@ -159,12 +159,12 @@ func TestCastsAgainstPostgreSQL(t *testing.T) {
 	db.Exec("%s", attempt)
 	for _, c := range fn.Casts() {
 		types := []schemas.Type{{Kind: c.To}}
-		switch {
-		case c.To == schemas.Numeric:
+		switch c.To {
+		case schemas.Numeric:
 			types = append(types, schemas.Type{Kind: c.To, Precision: 6, Scale: 2}, schemas.Type{Kind: c.To, Precision: 3, Scale: 0})
-		case c.To == schemas.Char:
+		case schemas.Char:
 			types = []schemas.Type{{Kind: c.To, Length: 3}}
-		case c.To == schemas.Varchar:
+		case schemas.Varchar:
 			types = append(types, schemas.Type{Kind: c.To, Length: 3})
 		}
 		for _, to := range types {

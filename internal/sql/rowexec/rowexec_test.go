@@ -72,7 +72,7 @@ func TestEveryFunctionIsImplemented(t *testing.T) {
 				answered = true
 			}
 		})
-		if !answered && f.Name != "convert_to" && f.Name != "convert_from" && f.Name != "make_timestamp" {
+		if !answered && !testing.Short() && f.Name != "convert_to" && f.Name != "convert_from" && f.Name != "make_timestamp" {
 			t.Errorf("%s never gives a value", f.Key())
 		}
 	}
@@ -81,7 +81,7 @@ func TestEveryFunctionIsImplemented(t *testing.T) {
 func argKind(f *expr.Func, i int) schemas.Kind { return f.Args[min(i, len(f.Args)-1)] }
 
 // combinations calls visit with samples for the arguments of f: every pair of the
-// first two, and samples in turn for the others.
+// first two (every fourth in short tests), and samples in turn for the others.
 func combinations(f *expr.Func, visit func(args []string)) {
 	n := len(f.Args)
 	if f.Variadic {
@@ -94,6 +94,9 @@ func combinations(f *expr.Func, visit func(args []string)) {
 	turn := 0
 	for i := range samples[argKind(f, 0)] {
 		for j := range samples[argKind(f, min(1, n-1))] {
+			if testing.Short() && n > 1 && (i+j)%4 != 0 {
+				continue
+			}
 			args := []string{samples[argKind(f, 0)][i]}
 			if n > 1 {
 				args = append(args, samples[argKind(f, 1)][j])
