@@ -26,6 +26,9 @@ type LogReader struct {
 // never starts later (I2). Without a slot that holds the log, it may be let go
 // while it is read; the reader then fails in the same way.
 func (db *DB) ReadLog(from schemas.LSN) (*LogReader, error) {
+	if db.closing.Load() {
+		return nil, ErrClosed
+	}
 	r, err := db.log.NewReader(from)
 	if err != nil {
 		return nil, logError(err)
@@ -171,7 +174,7 @@ func (s *Snapshot) Copy(ctx context.Context, table string, size int, emit func(*
 	lower := tuple.AppendPrefix(nil, t.id)
 	it, err := s.tx.db.engine.Iterate(lower, tuple.Successor(nil, lower), s.tx.snap.lsn)
 	if err != nil {
-		return corrupt("read table "+t.def.FullName(), err)
+		return s.tx.db.readError("read table "+t.def.FullName(), err)
 	}
 	defer it.Close()
 	b, lsn := change.New(t.def, size), s.LSN()
@@ -194,7 +197,7 @@ func (s *Snapshot) Copy(ctx context.Context, table string, size int, emit func(*
 	}
 	// An iterator that failed is never the table's end (I8).
 	if err := it.Err(); err != nil {
-		return corrupt("read table "+t.def.FullName(), err)
+		return s.tx.db.readError("read table "+t.def.FullName(), err)
 	}
 	return emit(b)
 }

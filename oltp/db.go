@@ -155,8 +155,9 @@ func (db *DB) Close() error {
 		db.keeper.stop()
 		var err error
 		if db.log.Err() == nil {
-			err = db.Checkpoint(context.Background())
+			err = db.checkpoint(context.Background())
 		}
+		db.slots.close()
 		db.closeErr = errors.Join(err, db.release())
 	})
 	return db.closeErr

@@ -385,10 +385,36 @@ func TestFolder(t *testing.T) {
 	_, err := oltp.Open(oltp.Options{Dir: dir})
 	require.Equal(t, schemas.CodeInUse, schemas.CodeOf(err), "%v", err)
 	id := db.LogID()
+	Create(t, db, Accounts())
+	old, err := db.Begin(ctx, oltp.TxOptions{})
+	require.NoError(t, err)
+	reader, err := db.ReadLog(0)
+	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	require.NoError(t, db.Close())
+	closed := func(err error) {
+		t.Helper()
+		require.ErrorIs(t, err, oltp.ErrClosed)
+	}
 	_, err = db.Begin(ctx, oltp.TxOptions{})
-	require.ErrorIs(t, err, oltp.ErrClosed)
+	closed(err)
+	_, err = old.Get("accounts", ID(1))
+	closed(err)
+	for _, err := range old.Scan("accounts", oltp.Range{}) {
+		closed(err)
+	}
+	old.Rollback()
+	_, _, err = reader.Next(ctx)
+	if err == nil { // what was durable may still be read
+		_, _, err = reader.Next(ctx)
+	}
+	closed(err)
+	_, err = db.ReadLog(0)
+	closed(err)
+	_, err = db.CreateSlot(ctx, "s")
+	closed(err)
+	closed(db.Checkpoint(ctx))
+	require.NotPanics(t, func() { db.Stats() })
 
 	_, err = oltp.Open(oltp.Options{Dir: dir, Engine: "btree"})
 	require.Equal(t, schemas.CodeUnsupported, schemas.CodeOf(err))

@@ -45,6 +45,15 @@ func corrupt(op string, err error) error {
 		Hint: "restore the data folder from a backup"}
 }
 
+// readError is what a failed read of the engine means: the end of the database, or
+// damage.
+func (db *DB) readError(op string, err error) error {
+	if err != nil && db.closing.Load() {
+		return ErrClosed
+	}
+	return corrupt(op, err)
+}
+
 func lostSlot(name, why string) error {
 	return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Message: fmt.Sprintf("replication slot %q: %s", name, why),
 		Hint: "drop the slot and resync from a new snapshot"}

@@ -64,7 +64,7 @@ func (k *keeper) run(ctx context.Context, db *DB) {
 		due := db.applied.Load() >= k.asked.Load() || now.Sub(last) >= db.opts.CheckpointInterval
 		if due && db.applied.Load() > db.engine.DurableLSN() {
 			last = now
-			if err := db.Checkpoint(ctx); err != nil && ctx.Err() == nil {
+			if err := db.checkpoint(ctx); err != nil && ctx.Err() == nil {
 				db.opts.Logger.Error("checkpoint failed; it will be tried again", "error", err)
 			}
 			k.asked.Store(db.applied.Load() + uint64(db.opts.CheckpointBytes))
@@ -79,6 +79,13 @@ func (k *keeper) run(ctx context.Context, db *DB) {
 // Checkpoint makes the engine's state durable, so that recovery replays only what
 // commits later, and lets go of log that nothing needs.
 func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.closing.Load() {
+		return ErrClosed
+	}
+	return db.checkpoint(ctx)
+}
+
+func (db *DB) checkpoint(ctx context.Context) error {
 	db.keeper.working.Lock()
 	defer db.keeper.working.Unlock()
 	lsn, err := db.engine.Checkpoint(ctx)

@@ -125,14 +125,14 @@ func (tx *Tx) scan(name string, r Range, yield func(schemas.Row, error) bool) er
 	c := cursor{tx: tx, reverse: r.Reverse, written: tx.writes.inRange(lower, upper)}
 	if !tx.writes.hasTruncated(t.id) {
 		if c.it, err = tx.db.engine.Iterate(lower, upper, tx.snap.lsn); err != nil {
-			return corrupt("scan table "+t.def.FullName(), err)
+			return tx.db.readError("scan table "+t.def.FullName(), err)
 		}
 		defer c.it.Close()
 	}
 	for n := 0; r.Limit == 0 || n < r.Limit; {
 		data, err := c.next(tx.ctx)
 		if err != nil || data == nil {
-			return scanError(t, err)
+			return tx.scanError(t, err)
 		}
 		row, err := t.decode(data)
 		if err != nil {
@@ -152,11 +152,11 @@ func (tx *Tx) scan(name string, r Range, yield func(schemas.Row, error) bool) er
 	return nil
 }
 
-func scanError(t *table, err error) error {
+func (tx *Tx) scanError(t *table, err error) error {
 	if err == nil || schemas.CodeOf(err) == schemas.CodeCanceled {
 		return err
 	}
-	return corrupt("scan table "+t.def.FullName(), err)
+	return tx.db.readError("scan table "+t.def.FullName(), err)
 }
 
 // cursor merges an engine's iterator with the transaction's own writes.

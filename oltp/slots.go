@@ -31,6 +31,7 @@ type slots struct {
 	mu   struct {
 		sync.Mutex
 		byName map[string]*slot
+		closed bool
 	}
 }
 
@@ -243,6 +244,9 @@ func decodeSlots(data []byte) (list []*slot, err error) {
 
 // save writes the file. It needs mu.
 func (s *slots) save(db *DB) error {
+	if s.mu.closed {
+		return ErrClosed // another process may have the folder by now
+	}
 	var list []*slot
 	for _, sl := range s.mu.byName {
 		list = append(list, sl)
@@ -253,6 +257,12 @@ func (s *slots) save(db *DB) error {
 		err = vfs.WriteFile(db.opts.FS, s.file, data)
 	}
 	return vfs.Typed("save replication slots", err)
+}
+
+func (s *slots) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.closed = true
 }
 
 // confirmed is the greatest LSN that a slot's reader was told is durable.

@@ -49,6 +49,9 @@ func (db *DB) Stats() Stats {
 	}
 }
 
+// prefix begins the names of all metrics.
+const prefix = "millrace_oltp_"
+
 // metrics are what Options.Metrics gets.
 type metrics struct {
 	commit     prometheus.Histogram
@@ -61,11 +64,11 @@ type metrics struct {
 func newMetrics() *metrics {
 	latency := prometheus.ExponentialBuckets(50e-6, 2, 18) // 50 µs to 6.5 s
 	return &metrics{
-		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "oltp_commit_seconds", Buckets: latency,
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Name: prefix + "commit_seconds", Buckets: latency,
 			Help: "Time from Commit to its acknowledgement."}),
-		fsync: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "oltp_log_fsync_seconds", Buckets: latency,
+		fsync: prometheus.NewHistogram(prometheus.HistogramOpts{Name: prefix + "log_fsync_seconds", Buckets: latency,
 			Help: "Time of one fdatasync of the commit log."}),
-		groupSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "oltp_log_group_records", Buckets: prometheus.ExponentialBuckets(1, 2, 12),
+		groupSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: prefix + "log_group_records", Buckets: prometheus.ExponentialBuckets(1, 2, 12),
 			Help: "Records that one fdatasync of the commit log made durable."}),
 	}
 }
@@ -81,14 +84,14 @@ func (m *metrics) register(db *DB, to prometheus.Registerer) error {
 		return nil
 	}
 	m.collectors = []prometheus.Collector{m.commit, m.fsync, m.groupSize,
-		counter("oltp_commits_total", "Acknowledged commits.", &db.counters.commits),
-		counter("oltp_changes_total", "Row changes of acknowledged commits.", &db.counters.changes),
-		counter("oltp_conflicts_total", "Commits refused because another transaction was first.", &db.counters.conflicts),
-		counter("oltp_checkpoints_total", "Checkpoints of the engine.", &db.counters.checkpoints),
-		gauge("oltp_log_bytes", "Disk space of the commit log.", db.log.DiskBytes),
-		gauge("oltp_engine_disk_bytes", "Disk space of the storage engine.", func() int64 { return db.engine.Stats().DiskBytes }),
-		gauge("oltp_engine_memory_bytes", "Memory of the storage engine.", func() int64 { return db.engine.Stats().MemoryBytes }),
-		gauge("oltp_slot_held_bytes", "Log that the slot furthest behind holds.", db.heldBytes),
+		counter("commits_total", "Acknowledged commits.", &db.counters.commits),
+		counter("changes_total", "Row changes of acknowledged commits.", &db.counters.changes),
+		counter("conflicts_total", "Commits refused because another transaction was first.", &db.counters.conflicts),
+		counter("checkpoints_total", "Checkpoints of the engine.", &db.counters.checkpoints),
+		gauge("log_bytes", "Disk space of the commit log.", db.log.DiskBytes),
+		gauge("engine_disk_bytes", "Disk space of the storage engine.", func() int64 { return db.engine.Stats().DiskBytes }),
+		gauge("engine_memory_bytes", "Memory of the storage engine.", func() int64 { return db.engine.Stats().MemoryBytes }),
+		gauge("slot_held_bytes", "Log that the slot furthest behind holds.", db.heldBytes),
 	}
 	for i, c := range m.collectors {
 		if err := to.Register(c); err != nil {
@@ -112,11 +115,11 @@ func (m *metrics) unregister(from prometheus.Registerer) {
 }
 
 func counter(name, help string, n *atomic.Int64) prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: prefix + name, Help: help}, func() float64 { return float64(n.Load()) })
 }
 
 func gauge(name, help string, read func() int64) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(read()) })
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + name, Help: help}, func() float64 { return float64(read()) })
 }
 
 func (db *DB) heldBytes() (held int64) {

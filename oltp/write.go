@@ -200,7 +200,7 @@ func (tx *Tx) stored(t *table, key []byte) ([]byte, error) {
 	case errors.Is(err, kv.ErrNotFound):
 		return nil, nil
 	case err != nil:
-		return nil, corrupt("read row", fmt.Errorf("table %s: %w", t.def.FullName(), err))
+		return nil, tx.db.readError("read row", fmt.Errorf("table %s: %w", t.def.FullName(), err))
 	}
 	tx.old = row
 	return row, nil
