@@ -111,9 +111,9 @@ func (c *converter) constant(n *ast.A_Const) Expr {
 	}
 	switch v := n.Val.(type) {
 	case *ast.Integer:
-		return c.number()
+		return c.signed(v.IVal < 0)
 	case *ast.Float:
-		return c.number()
+		return c.signed(strings.HasPrefix(v.FVal, "-"))
 	case *ast.String:
 		return &Literal{at: at(c.class(text)), Kind: StringLiteral, Text: v.SVal}
 	case *ast.Boolean:
@@ -125,6 +125,17 @@ func (c *converter) constant(n *ast.A_Const) Expr {
 	}
 	c.refuse("bit string literals are", c.class(text))
 	return nil
+}
+
+// signed is a number to which the grammar may have added the sign before it, as it does
+// after BETWEEN.
+func (c *converter) signed(negative bool) Expr {
+	if !negative {
+		return c.number()
+	}
+	out := &Op{at: at(c.symbol("-")), Name: "-"}
+	out.Right = c.number()
+	return out
 }
 
 // number takes the literal's text from its token, which no conversion has rounded.
