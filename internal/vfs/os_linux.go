@@ -24,7 +24,7 @@ func preallocate(f *os.File, offset, length int64) error {
 
 func retryInterrupted(op func() error) error {
 	for {
-		if err := op(); err != syscall.EINTR {
+		if err := op(); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}

@@ -24,10 +24,7 @@ type journal struct {
 	kept    int // batches released by TruncateBefore
 }
 
-type promise struct {
-	acked, kept int
-	batches     [][]string
-}
+type promise struct{ acked, kept int }
 
 func (j *journal) promised() promise {
 	j.mu.Lock()

@@ -131,7 +131,7 @@ func (l *Log) loadSegment(path string, start LSN) error {
 	}
 	defer f.Close()
 	b := make([]byte, segmentHeaderEnd)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	info, err := decodeSegmentInfo(b)

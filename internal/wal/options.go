@@ -61,7 +61,7 @@ func (o Options) Validate() error {
 		errs = append(errs, fmt.Errorf("BufferBytes %d is negative", o.BufferBytes))
 	}
 	if o.Align < 0 || o.Align > segmentHeader || o.Align&(o.Align-1) != 0 {
-		errs = append(errs, fmt.Errorf("Align %d is not a power of two up to %d", o.Align, segmentHeader))
+		errs = append(errs, fmt.Errorf("alignment Align=%d is not a power of two up to %d", o.Align, segmentHeader))
 	}
 	return errors.Join(errs...)
 }

@@ -131,18 +131,18 @@ func (r *Reader) TryNext() (rec Record, ok bool, err error) {
 		return rec, false, r.err
 	}
 	for {
-		limit, growing := r.win.limit, true
-		if r.at >= limit {
-			if limit, growing = r.limit(); r.at >= limit && growing {
+		if r.at >= r.win.limit {
+			limit, growing := r.limit()
+			if r.at >= limit && growing {
 				return rec, false, nil
 			}
-			r.win.limit = limit
-		}
-		if r.at >= limit {
-			if err := r.advance(); err != nil {
-				return rec, false, r.fail(err)
+			if r.at >= limit {
+				if err := r.advance(); err != nil {
+					return rec, false, r.fail(err)
+				}
+				continue
 			}
-			continue
+			r.win.limit = limit
 		}
 		h, err := r.read()
 		if err != nil {

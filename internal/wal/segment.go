@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -139,8 +140,7 @@ func prepare(fsys vfs.FS, recycled, name string, size int64) (*prepared, error) 
 	}
 	if err != nil {
 		f.Close()
-		fsys.Remove(name)
-		return nil, err
+		return nil, errors.Join(err, fsys.Remove(name))
 	}
 	return &prepared{name: name, file: f}, nil
 }

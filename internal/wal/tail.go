@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -98,7 +99,7 @@ func (w *window) bytes(at LSN, n int) ([]byte, error) {
 	}
 	w.buf = w.buf[:want]
 	got, err := w.file.ReadAt(w.buf, segmentHeader+int64(at-w.start))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package lsm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -112,7 +113,7 @@ func BenchmarkGet(b *testing.B) {
 		var key []byte
 		for i := 0; b.Loop(); i++ {
 			key = append(benchKey(key, i%benchKeys), 'x')
-			if _, err := e.Get(nil, key, 1<<40); err != kv.ErrNotFound {
+			if _, err := e.Get(nil, key, 1<<40); !errors.Is(err, kv.ErrNotFound) {
 				b.Fatal(err)
 			}
 		}

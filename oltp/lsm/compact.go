@@ -172,7 +172,7 @@ func (e *Engine) compact(s *state, c *compaction) error {
 	for _, t := range append(append([]*table(nil), c.upper...), c.lower...) {
 		ed.remove[t] = true
 	}
-	if c.moves(s) {
+	if c.moves() {
 		ed.add[c.to] = c.upper
 		return e.commit(ed, nil)
 	}
@@ -190,7 +190,7 @@ func (e *Engine) compact(s *state, c *compaction) error {
 
 // moves says that a table can change its level as it is: it overlaps nothing
 // below, and has no tombstones that only a rewrite would drop.
-func (c *compaction) moves(s *state) bool {
+func (c *compaction) moves() bool {
 	if len(c.upper) != 1 || len(c.lower) > 0 {
 		return false
 	}

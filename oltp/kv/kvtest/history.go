@@ -219,7 +219,7 @@ func (h *history) walk() error {
 	for range 30 {
 		name, ok, want := h.move(it, &c)
 		if ok != want {
-			return fmt.Errorf("walk [%q, %q) at %d: %s gave %v, want %v (%v)", lower, upper, lsn, name, ok, want, it.Err())
+			return fmt.Errorf("walk [%q, %q) at %d: %s gave %v, want %v (%w)", lower, upper, lsn, name, ok, want, it.Err())
 		}
 		if ok {
 			if err := same([]Pair{{it.Key(), it.Value()}}, c.pairs[c.i:c.i+1]); err != nil {

@@ -87,6 +87,12 @@ func (it *blockIter) corrupt(what string) error {
 	return it.err
 }
 
+// bad notes damage and is what a move returns then.
+func (it *blockIter) bad(what string) bool {
+	_ = it.corrupt(what)
+	return false
+}
+
 func (it *blockIter) restart(i int) int {
 	return int(binary.LittleEndian.Uint32(it.restarts[4*i:]))
 }
@@ -121,8 +127,7 @@ func (it *blockIter) read(off int) bool {
 	length := max(size-1, 0)
 	end := off + n + unshared + length
 	if n == 0 || shared > len(it.key) || end > len(it.data) || shared+unshared < ikey.TrailerLen {
-		it.corrupt("entry")
-		return false
+		return it.bad("entry")
 	}
 	it.off, it.next, it.live = off, end, size > 0
 	keyEnd := off + n + unshared
@@ -177,13 +182,11 @@ func (it *blockIter) restartBefore(key []byte, lsn uint64) (int, bool) {
 		mid := int(uint(lo+hi) / 2)
 		off := it.restart(mid)
 		if off >= len(it.data) {
-			it.corrupt("restart")
-			return 0, false
+			return 0, it.bad("restart")
 		}
 		_, unshared, _, n := it.lengths(off)
 		if n == 0 || unshared < ikey.TrailerLen || off+n+unshared > len(it.data) {
-			it.corrupt("restart entry")
-			return 0, false
+			return 0, it.bad("restart entry")
 		}
 		k, l := ikey.Split(it.data[off+n : off+n+unshared])
 		if ikey.Compare(k, l, key, lsn) < 0 {

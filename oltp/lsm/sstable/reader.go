@@ -3,6 +3,7 @@ package sstable
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -130,7 +131,7 @@ func (r *Reader) loadIndex(content []byte) error {
 
 func (r *Reader) readAt(b []byte, off int64) error {
 	if _, err := r.file.ReadAt(b, off); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%w: table ends before byte %d", kv.ErrCorrupt, off+int64(len(b)))
 		}
 		return err
