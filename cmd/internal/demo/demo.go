@@ -42,6 +42,8 @@ type Options struct {
 	Logger    *slog.Logger
 	// Wrap, when set, stands between workers and warehouse: tests break things there.
 	Wrap func(load.Warehouse) load.Warehouse
+
+	witness func(event) // a test's
 }
 
 // demo is a running one.
@@ -92,7 +94,7 @@ func (d *demo) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.fresh = &freshness{latency: latency.New()}
-	d.work = &workload{db: d.db, rate: d.o.Rate, seed: d.o.Seed, commits: latency.New(), fresh: d.fresh}
+	d.work = &workload{db: d.db, rate: d.o.Rate, seed: d.o.Seed, commits: latency.New(), fresh: d.fresh, witness: d.o.witness}
 	if err := d.fill(ctx); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type workload struct {
 	seed    uint64
 	commits *latency.Recorder
 	fresh   *freshness
+	witness func(event) // hears of orders before and after each transaction; nil: nobody
 
 	transactions, changes atomic.Int64
 	nextOrder             atomic.Int64
@@ -177,6 +178,28 @@ func (s *shopper) act(ctx context.Context) (schemas.LSN, int, error) {
 	return s.order(ctx)
 }
 
+// event is what happened to an order: first as an intent, then, once the commit was
+// acknowledged, as a fact. A process that is killed between the two leaves open
+// whether it happened.
+type event struct {
+	what  string // "place", "pay", "ship" or "purge"
+	done  bool
+	order *order
+}
+
+// commit runs a transaction on an order, telling the witness before and after.
+func (s *shopper) commit(ctx context.Context, what string, o *order, fn func(*oltp.Tx) error) (schemas.LSN, error) {
+	if s.w.witness == nil {
+		return s.w.db.Update(ctx, fn)
+	}
+	s.w.witness(event{what, false, o})
+	lsn, err := s.w.db.Update(ctx, fn)
+	if err == nil {
+		s.w.witness(event{what, true, o})
+	}
+	return lsn, err
+}
+
 // order buys one to five products: an order, its lines, and the stock of each.
 func (s *shopper) order(ctx context.Context) (schemas.LSN, int, error) {
 	o := &order{
@@ -184,7 +207,7 @@ func (s *shopper) order(ctx context.Context) (schemas.LSN, int, error) {
 		created: time.Now().UnixMicro(), status: orderentry.StatusOpen,
 	}
 	s.pick(o)
-	lsn, err := s.w.db.Update(ctx, func(tx *oltp.Tx) error { return placeOrder(tx, o) })
+	lsn, err := s.commit(ctx, "place", o, func(tx *oltp.Tx) error { return placeOrder(tx, o) })
 	if err == nil {
 		s.orders = append(s.orders, o)
 	}
@@ -205,7 +228,7 @@ func (s *shopper) pick(o *order) {
 func (s *shopper) pay(ctx context.Context, o *order) (schemas.LSN, int, error) {
 	payment := s.w.nextPayment.Add(1)
 	method := methods[s.rng.IntN(len(methods))]
-	lsn, err := s.w.db.Update(ctx, func(tx *oltp.Tx) error {
+	lsn, err := s.commit(ctx, "pay", o, func(tx *oltp.Tx) error {
 		if err := tx.Insert("payments", paymentRow(payment, o, method, time.Now())); err != nil {
 			return err
 		}
@@ -218,7 +241,7 @@ func (s *shopper) pay(ctx context.Context, o *order) (schemas.LSN, int, error) {
 }
 
 func (s *shopper) ship(ctx context.Context, o *order) (schemas.LSN, int, error) {
-	lsn, err := s.w.db.Update(ctx, func(tx *oltp.Tx) error {
+	lsn, err := s.commit(ctx, "ship", o, func(tx *oltp.Tx) error {
 		return tx.Update("orders", orderRow(o, orderentry.StatusShipped))
 	})
 	if err == nil {
@@ -231,7 +254,7 @@ func (s *shopper) ship(ctx context.Context, o *order) (schemas.LSN, int, error) 
 func (s *shopper) purge(ctx context.Context) (schemas.LSN, int, error) {
 	o := s.orders[0]
 	changed := 1 + 2*len(o.lines)
-	lsn, err := s.w.db.Update(ctx, func(tx *oltp.Tx) error { return removeOrder(tx, o) })
+	lsn, err := s.commit(ctx, "purge", o, func(tx *oltp.Tx) error { return removeOrder(tx, o) })
 	if o.payment != 0 {
 		changed++
 	}
