@@ -48,7 +48,7 @@ func boundOf(e expr.Expr, s *plan.Scan) (catalog.Bound, bool) {
 }
 
 // flipped is the comparison with its sides exchanged.
-var flipped = map[string]string{"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+var flipped = map[string]string{"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 func comparison(op string, a, b expr.Expr, s *plan.Scan) (catalog.Bound, bool) {
 	if _, ok := a.(*expr.Const); ok {

@@ -18,6 +18,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"simplify", Simplify},
+		{"normalize", Normalize},
 		{"count_from_metadata", CountFromMetadata},
 		{"push_filters", PushFilters},
 		{"order_joins", OrderJoins},
