@@ -95,10 +95,10 @@ func wrap(ctx context.Context, op string, err error) error {
 	return out
 }
 
-// withHint adds the next step to an error of the server, where it has none.
+// withHint adds the next step to a refusal for lack of rights.
 func withHint(err error, hint string) error {
 	var e *schemas.Error
-	if errors.As(err, &e) && e.Hint == "" {
+	if errors.As(err, &e) && e.Hint == "" && e.Code == schemas.CodeForbidden {
 		e.Hint = hint
 	}
 	return err

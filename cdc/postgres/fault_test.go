@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -423,4 +424,124 @@ func TestRestart(t *testing.T) {
 	f.await(t, c.One("SELECT pg_current_wal_lsn()"), running)
 	stop()
 	f.equal(t, c, "public.r")
+}
+
+// slowSink holds the first chunk of a snapshot until it is let go.
+type slowSink struct {
+	*fold
+	began, release chan struct{}
+	once           sync.Once
+}
+
+func (s *slowSink) Chunk(ctx context.Context, c load.Snapshot) error {
+	s.once.Do(func() { close(s.began); <-s.release })
+	return s.fold.Chunk(ctx, c)
+}
+
+// TestTruncateMeanwhile: a TRUNCATE that comes while a snapshot is read waits for
+// it, and the tables that are still to be read do not wait for the TRUNCATE.
+func TestTruncateMeanwhile(t *testing.T) {
+	db := pg.Database(t)
+	var tables []string
+	for i := range 4 {
+		db.Exec("CREATE TABLE m%d (id int PRIMARY KEY); INSERT INTO m%d SELECT generate_series(1, 20000)", i, i)
+		tables = append(tables, fmt.Sprintf("public.m%d", i))
+	}
+	s := newSource(t, db, "meanwhile", Options{Tables: tables})
+	f := newFold()
+	sink := &slowSink{fold: f, began: make(chan struct{}), release: make(chan struct{})}
+	if _, err := s.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	var at schemas.LSN
+	go func() {
+		var err error
+		at, err = s.Snapshot(t.Context(), sink)
+		done <- err
+	}()
+	<-sink.began
+	other := pgtest.Open(t, db.DSN)
+	truncated := make(chan error, 1)
+	go func() { truncated <- other.TryExec("TRUNCATE m0, m1, m2, m3") }()
+	for db.One("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	began := time.Now()
+	close(sink.release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("the snapshot took %v", d)
+	}
+	if err := <-truncated; err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range tables {
+		if n := len(f.tables[name]); n != 20000 {
+			t.Errorf("%s: %d rows of the snapshot", name, n)
+		}
+	}
+	f.loaded, f.w = true, at
+	running, stop := settle(t, s, f)
+	f.await(t, db.One("SELECT pg_current_wal_lsn()"), running)
+	stop()
+	for _, name := range tables {
+		f.equal(t, db, name)
+	}
+}
+
+// TestValidate lists what is wrong with SQL that settles it, and nothing of what
+// is fine.
+func TestValidate(t *testing.T) {
+	db := pg.Database(t)
+	name := db.One("SELECT current_database()")
+	role := "v_" + name
+	db.Exec(`CREATE TABLE good (id int PRIMARY KEY, n int); CREATE TABLE big (id int PRIMARY KEY, body text); CREATE TABLE nokey (v int);
+		CREATE TABLE odd (id int PRIMARY KEY, p point); CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
+		CREATE TABLE gen (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id + 1) STORED);
+		CREATE ROLE %s LOGIN`, role)
+	o := Options{Tables: []string{"public.good", "public.big", "public.nokey", "public.odd", "public.nothing", "public.gen", "public.lost"}, Before: []string{"public.good"}}
+	s := newSource(t, db, "validate", o)
+	s.opts.DSN = pg.Server(t).DSNFor(role, "", name)
+	found, err := s.Validate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, f := range found {
+		fmt.Fprintf(&text, "%s %s: %s -> %s\n", f.Severity, f.Table, f.Message, f.Fix)
+	}
+	t.Log("\n" + text.String())
+	for _, w := range []string{
+		"may not replicate -> ALTER ROLE", `error : table "public.lost" does not exist`, "does not own the tables -> CREATE PUBLICATION",
+		"error public.good: role", "GRANT SELECT ON \"public\".\"good\"", "error public.good: the pipeline needs the old rows", "REPLICA IDENTITY FULL",
+		"warning public.big: an update that changes the key", "warning public.nokey: the table has no primary key", "error public.odd: column public.odd.p has type point",
+		"error public.nothing: the table has REPLICA IDENTITY NOTHING", "warning public.gen: column g is generated", "max_slot_wal_keep_size",
+	} {
+		if !strings.Contains(text.String(), w) {
+			t.Errorf("no finding says %q", w)
+		}
+	}
+
+	fine := newSource(t, db, "fine", Options{Tables: []string{"public.good"}})
+	found, err = fine.Validate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Severity == SeverityError {
+			t.Errorf("a table in order has the error %q", f.Message)
+		}
+	}
+	infos, err := fine.Tables(t.Context())
+	if err != nil || len(infos) != 6 {
+		t.Fatalf("%d tables, %v", len(infos), err)
+	}
+	for _, i := range infos {
+		if i.Name == "public.odd" && i.Unsupported["public.odd.p"] != "point" || i.Name == "public.nokey" && !i.AppendOnly || i.Name == "public.big" && len(i.Toast) != 1 {
+			t.Errorf("%+v", i)
+		}
+	}
 }

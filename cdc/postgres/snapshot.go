@@ -32,7 +32,7 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 	if err != nil {
 		return 0, err
 	}
-	shape, err := s.prepare(ctx, d)
+	checked, err := s.prepare(ctx, d)
 	if err != nil {
 		return 0, err
 	}
@@ -46,13 +46,17 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 	if err != nil {
 		return 0, err
 	}
-	guard, err := s.guard(ctx, d.tables, name, shape)
+	conns, err := s.readers(ctx, d.tables, name, checked)
+	defer func() {
+		for _, c := range conns {
+			hangUp(c)
+		}
+	}()
 	if err != nil {
 		return 0, err
 	}
-	defer hangUp(guard)
-	c := &copier{source: s, at: at, snapshot: name, full: make(chan *copied), sink: sink}
-	if err := c.run(ctx, largestFirst(d.tables)); err != nil {
+	c := &copier{source: s, at: at, full: make(chan *copied), sink: sink}
+	if err := c.run(ctx, conns, largestFirst(d.tables)); err != nil {
 		return 0, err
 	}
 	s.log.Info("snapshot complete", "slot", s.opts.Slot, "lsn", at.String(), "tables", len(d.tables))
@@ -61,7 +65,7 @@ func (s *Source) Snapshot(ctx context.Context, sink cdc.SnapshotSink) (schemas.L
 
 // prepare makes the publication, removes a slot that an unfinished snapshot left,
 // and returns the shape of the tables that it checked.
-func (s *Source) prepare(ctx context.Context, d *description) (shape string, err error) {
+func (s *Source) prepare(ctx context.Context, d *description) (sh shape, err error) {
 	err = s.withControl(ctx, func(c *pgconn.PgConn) error {
 		cat, err := readCatalog(ctx, c, s.opts)
 		if err != nil {
@@ -74,7 +78,7 @@ func (s *Source) prepare(ctx context.Context, d *description) (shape string, err
 		if err := same(d.tables, now); err != nil {
 			return err
 		}
-		if shape, err = askShape(ctx, c, now); err != nil {
+		if sh, err = askShape(ctx, c, now); err != nil {
 			return err
 		}
 		if err := s.ensurePublication(ctx, c, cat.publication, now); err != nil {
@@ -103,12 +107,15 @@ func (s *Source) prepare(ctx context.Context, d *description) (shape string, err
 		_, err = query(ctx, c, "drop the slot of an unfinished snapshot", "SELECT pg_drop_replication_slot($1)", s.opts.Slot)
 		return err
 	})
-	return shape, err
+	return sh, err
 }
 
-// askShape tells names, columns and files of tables and their partitions, as of
-// now. It reads the catalog alone and locks no table.
-func askShape(ctx context.Context, c *pgconn.PgConn, tables []*table) (string, error) {
+// shape is what of tables and their partitions shows through a snapshot.
+type shape struct{ columns, files string }
+
+// askShape reads the catalog alone and locks no table. On a connection with a
+// snapshot it tells the shape as of then.
+func askShape(ctx context.Context, c *pgconn.PgConn, tables []*table) (shape, error) {
 	oids := make([]string, len(tables))
 	for i, t := range tables {
 		oids[i] = fmt.Sprint(t.oid)
@@ -116,14 +123,14 @@ func askShape(ctx context.Context, c *pgconn.PgConn, tables []*table) (string, e
 	rows, err := query(ctx, c, "compare the tables", `
 WITH RECURSIVE tree(oid) AS (
   SELECT unnest($1::oid[]) UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
-)
-SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relnamespace, c.relname, c.relfilenode, c.relreplident, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ';'
-  ORDER BY c.oid, a.attnum), '')
-FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attnum > 0`, textArray(oids))
+), rels AS (SELECT c.* FROM tree JOIN pg_class c ON c.oid = tree.oid)
+SELECT (SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relnamespace, c.relname, c.relreplident, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ';' ORDER BY c.oid, a.attnum), '')
+        FROM rels c JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attnum > 0),
+       (SELECT coalesce(string_agg(concat_ws(' ', oid, relfilenode), ';' ORDER BY oid), '') FROM rels)`, textArray(oids))
 	if err != nil {
-		return "", err
+		return shape{}, err
 	}
-	return string(rows[0][0]), nil
+	return shape{string(rows[0][0]), string(rows[0][1])}, nil
 }
 
 // same compares what was described with what there is now.
@@ -184,29 +191,80 @@ func (s *Source) begin(ctx context.Context, snapshot string) (*pgconn.PgConn, er
 	return c, nil
 }
 
-// guard locks the tables against changes of shape and TRUNCATE until the snapshot
-// is read: both show through a snapshot. What happened since prepare is seen in
-// their shape, and tried again. Locking first and making the slot then could wait
-// for ever: the slot waits for a transaction that waits for the lock.
-func (s *Source) guard(ctx context.Context, tables []*table, snapshot, shape string) (*pgconn.PgConn, error) {
-	c, err := s.begin(ctx, snapshot)
-	if err != nil {
-		return nil, err
+// How long the lock of all tables is waited for. Each try stays below the source's
+// deadlock_timeout (1 s), so that if it is part of a deadlock it gives way before a
+// transaction of the application is chosen to (I6).
+const (
+	lockPatience = 10 * time.Second
+	lockTry      = 500 * time.Millisecond
+	lockBriefly  = 100 * time.Millisecond
+)
+
+// readers opens the connections that read the snapshot. Each holds a lock of every
+// table against changes of shape and TRUNCATE, which show through a snapshot, and
+// takes it before anything is read: a reader that came to wait behind a TRUNCATE
+// that waits for another reader would wait for ever. Further connections that do
+// not get the lock at once are done without.
+//
+// What happened between the slot's point (or prepare, for columns) and the lock is
+// seen in the tables' shape, and tried again. Locking first and making the slot
+// then could wait for ever too: the slot waits for transactions that wait for the lock.
+func (s *Source) readers(ctx context.Context, tables []*table, snapshot string, checked shape) (conns []*pgconn.PgConn, err error) {
+	for i := range min(s.opts.SnapshotConnections, len(tables)) {
+		c, err := s.begin(ctx, snapshot)
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, c)
+		if i > 0 {
+			if err := lock(ctx, c, tables, lockBriefly); isLocked(err) {
+				hangUp(c)
+				return conns[:i], nil
+			} else if err != nil {
+				return conns, err
+			}
+			continue
+		}
+		if err := s.lockFirst(ctx, c, tables, checked); err != nil {
+			return conns, err
+		}
 	}
-	if err := s.lock(ctx, c, tables, shape); err != nil {
-		hangUp(c)
-		return nil, err
-	}
-	return c, nil
+	return conns, nil
 }
 
-func (s *Source) lock(ctx context.Context, c *pgconn.PgConn, tables []*table, shape string) error {
-	if err := exec(ctx, c, "lock the tables for the snapshot", "LOCK TABLE "+quotedList(tables)+" IN ACCESS SHARE MODE"); err != nil {
-		return withHint(err, "the role needs SELECT: GRANT SELECT ON "+quotedList(tables)+" TO …")
+// lock locks all tables or none.
+func lock(ctx context.Context, c *pgconn.PgConn, tables []*table, wait time.Duration) error {
+	err := exec(ctx, c, "lock the tables for the snapshot", fmt.Sprintf("SAVEPOINT before_lock; SET LOCAL lock_timeout = %d; LOCK TABLE %s IN ACCESS SHARE MODE; RELEASE before_lock",
+		wait.Milliseconds(), quotedList(tables)))
+	return withHint(err, "the role needs SELECT: GRANT SELECT ON "+quotedList(tables)+" TO …")
+}
+
+func (s *Source) lockFirst(ctx context.Context, c *pgconn.PgConn, tables []*table, checked shape) error {
+	deadline := s.opts.Clock.Now().Add(lockPatience)
+	for {
+		err := lock(ctx, c, tables, lockTry)
+		if err == nil {
+			break
+		}
+		if !isLocked(err) || s.opts.Clock.Now().After(deadline) {
+			return err
+		}
+		if err := exec(ctx, c, "wait for the tables", "ROLLBACK TO before_lock; RELEASE before_lock"); err != nil {
+			return err
+		}
+		select {
+		case <-s.opts.Clock.After(lockBriefly):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	then, err := askShape(ctx, c, tables)
+	if err != nil {
+		return err
 	}
 	return s.withControl(ctx, func(now *pgconn.PgConn) error {
 		current, err := askShape(ctx, now, tables)
-		if err == nil && current != shape {
+		if err == nil && (current.columns != checked.columns || current.files != then.files) {
 			err = &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Retryable: true, Message: "a table was changed, truncated or rewritten while the snapshot began"}
 		}
 		return err
@@ -215,11 +273,10 @@ func (s *Source) lock(ctx context.Context, c *pgconn.PgConn, tables []*table, sh
 
 // copier reads tables side by side and hands their rows over one chunk at a time.
 type copier struct {
-	source   *Source
-	at       schemas.LSN
-	snapshot string
-	full     chan *copied
-	sink     cdc.SnapshotSink
+	source *Source
+	at     schemas.LSN
+	full   chan *copied
+	sink   cdc.SnapshotSink
 }
 
 // copied is a chunk on its way to the sink; done says that its batch is free.
@@ -229,7 +286,7 @@ type copied struct {
 	done  chan struct{}
 }
 
-func (c *copier) run(ctx context.Context, tables []*table) error {
+func (c *copier) run(ctx context.Context, conns []*pgconn.PgConn, tables []*table) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	todo := make(chan *table, len(tables))
@@ -238,9 +295,9 @@ func (c *copier) run(ctx context.Context, tables []*table) error {
 	}
 	close(todo)
 	var wg sync.WaitGroup
-	for range min(c.source.opts.SnapshotConnections, len(tables)) {
+	for _, conn := range conns {
 		wg.Go(func() {
-			if err := c.read(ctx, todo); err != nil {
+			if err := c.read(ctx, conn, todo); err != nil {
 				cancel(err)
 			}
 		})
@@ -270,12 +327,7 @@ func (c *copier) hand(ctx context.Context, chunk *copied) error {
 }
 
 // read copies tables until none is left.
-func (c *copier) read(ctx context.Context, todo <-chan *table) error {
-	conn, err := c.source.begin(ctx, c.snapshot)
-	if err != nil {
-		return err
-	}
-	defer hangUp(conn)
+func (c *copier) read(ctx context.Context, conn *pgconn.PgConn, todo <-chan *table) error {
 	for t := range todo {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

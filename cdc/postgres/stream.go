@@ -84,8 +84,16 @@ func (s *Source) checkResume(ctx context.Context, c *pgconn.PgConn, d *descripti
 	return s.watch(ctx, c, d)
 }
 
-// watch compares publication and tables with what is captured.
+// watch compares publication and tables with what is captured. The catalog is read
+// by several statements, so that DDL in between is looked at again before it is told.
 func (s *Source) watch(ctx context.Context, c *pgconn.PgConn, d *description) error {
+	if s.compare(ctx, c, d) == nil {
+		return nil
+	}
+	return s.compare(ctx, c, d)
+}
+
+func (s *Source) compare(ctx context.Context, c *pgconn.PgConn, d *description) error {
 	cat, err := readCatalog(ctx, c, s.opts)
 	if err != nil {
 		return err
