@@ -171,7 +171,7 @@ func (v *Vector) rescale(scale int) {
 		n, ok := mulPow10(c, up)
 		if !ok {
 			for j := range v.Ints[:i] {
-				v.Ints[j] /= pow10[up]
+				v.Ints[j] = cutDigits(v.Ints[j], up)
 			}
 			v.toText()
 			return

@@ -202,12 +202,7 @@ type extremeAgg struct {
 	live   int
 }
 
-func (a *extremeAgg) grow(n int) {
-	a.at = extend(a.at, n)
-	if a.values == nil {
-		a.values = vector.New(a.typ, 0)
-	}
-}
+func (a *extremeAgg) grow(n int) { a.at = extend(a.at, n) }
 
 func (a *extremeAgg) bytes() int64 { return 4*int64(cap(a.at)) + a.values.Size() }
 

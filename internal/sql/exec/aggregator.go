@@ -72,7 +72,7 @@ func newAggregator(a *plan.Agg, seed maphash.Seed) (aggregator, error) {
 			return &extremeIntAgg{typ: a.Column.Type, sign: sign}, nil
 		case schemas.LayoutNone:
 		default:
-			return &extremeAgg{typ: a.Column.Type, sign: sign}, nil
+			return &extremeAgg{typ: a.Column.Type, sign: sign, values: vector.New(a.Column.Type, 0)}, nil
 		}
 	}
 	return nil, &schemas.Error{Code: schemas.CodeUnsupported, SQLState: "0A000", Pos: a.At,

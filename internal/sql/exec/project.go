@@ -43,7 +43,7 @@ func (p *projectOp) run(q *query, newSink func(int) (sink, error)) error {
 			return &pickSink{from: p.from, to: to, out: batch{cols: make([]*vector.Vector, len(p.from))}}, nil
 		}
 		eval, err := p.program.NewEval(q.env)
-		return &projectSink{eval: eval, to: to}, err
+		return &projectSink{q: q, eval: eval, to: to}, err
 	})
 }
 
@@ -65,6 +65,7 @@ func (s *pickSink) push(b *batch) error {
 func (s *pickSink) close() error { return s.to.close() }
 
 type projectSink struct {
+	q     *query
 	eval  *kernel.Eval
 	to    sink
 	out   batch
@@ -80,7 +81,7 @@ func (s *projectSink) push(b *batch) error {
 	if err != nil {
 		return err
 	}
-	s.out = batch{cols: cols, rows: kernel.Rows{N: b.rows.Len()}, chunk: b.chunk}
+	s.out = batch{cols: cols, rows: kernel.Rows{N: b.rows.Len()}, chunk: s.q.nextChunk()}
 	return s.to.push(&s.out)
 }
 
