@@ -283,12 +283,16 @@ func (d *document) text(n ast.Node, what string) *value {
 		return v
 	}
 	v.text, v.places = raw, d.align(n, raw)
+	before := len(d.errs.Problems)
 	v.text = expand(raw, d.env, func(offset int, message, hint string) { d.bad(v.place(offset), hint, "%s", message) })
 	if v.text != raw {
 		v.places = nil
 	}
-	if strings.TrimSpace(raw) == "" {
+	switch {
+	case strings.TrimSpace(raw) == "":
 		d.bad(v.pos, "", "%s is empty", what)
+	case strings.TrimSpace(v.text) == "" && len(d.errs.Problems) == before:
+		d.bad(v.pos, "set the variable, or leave "+what+" out", "%s is empty: so is the variable that it names", what)
 	}
 	return v
 }
