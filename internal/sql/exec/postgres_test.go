@@ -249,3 +249,5 @@ func statements(script string) []string {
 	}
 	return out
 }
+
+func asError(err error, to **schemas.Error) bool { return errors.As(err, to) }
