@@ -151,6 +151,12 @@ func (p *planner) table(t *schemas.Table, entry *Transform) {
 	for _, n := range b.named {
 		plan.Exprs = append(plan.Exprs, n.Expr)
 	}
+	plan.Place = func(clause string, at schemas.Pos) string {
+		if v := entry.at.get(clause); v != nil {
+			at = v.place(offset(v.text, at))
+		}
+		return fmt.Sprintf("%s:%d:%d", p.spec.File, at.Line, at.Column)
+	}
 	p.identity(t, b, entry, plan)
 	if len(t.Key) == 0 {
 		p.plan.Notices = append(p.plan.Notices, fmt.Sprintf("table %s has no primary key: it is loaded append-only, each row under the position that wrote it; an UPDATE or DELETE of it stops the pipeline", t.FullName()))

@@ -3,10 +3,13 @@ package pipelines
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/schemas"
+	"github.com/millrace/millrace/schemas/change"
 	"github.com/millrace/millrace/schemas/orderentry"
+	"github.com/millrace/millrace/transform"
 )
 
 // pgbench are the tables of pgbench -i.
@@ -54,6 +57,52 @@ func TestSamplePipelines(t *testing.T) {
 		}
 		if len(p.Tables) != len(sources[f]) {
 			t.Errorf("%s: %d of %d tables", f, len(p.Tables), len(sources[f]))
+		}
+	}
+}
+
+func TestErrorsOfRowsShowTheirPlaceInTheFile(t *testing.T) {
+	s, err := Parse("shop.yaml", []byte(`pipeline: p
+source: {type: oltp}
+sink: {type: warehouse}
+transforms:
+  - table: stock
+    select: |
+      product_id,
+      100 / quantity AS share
+  - table: order_lines
+    where: 1 / quantity > 0
+`), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPlan(s, orderentry.Tables(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := schemas.NewInt(schemas.Int32, 0)
+	one := schemas.NewInt(schemas.Int64, 1)
+	for table, c := range map[string]struct {
+		row  schemas.Row
+		want string
+	}{
+		"public.stock":       {schemas.Row{one, zero, zero, schemas.NewInt(schemas.TimestampTZ, 0)}, "(select of shop.yaml:8:"},
+		"public.order_lines": {schemas.Row{one, zero, one, zero, schemas.NewNumeric(1, 2)}, "(where of shop.yaml:10:"},
+	} {
+		for _, plan := range p.Tables {
+			if plan.Source.FullName() != table {
+				continue
+			}
+			stage, err := transform.NewStage(plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := change.New(plan.Source, 1)
+			in.Append(change.Insert, 1, 0, c.row, nil)
+			err = stage.Apply(in, change.New(plan.Output, 1))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
 		}
 	}
 }

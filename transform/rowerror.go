@@ -44,13 +44,24 @@ func quoteName(s string) string {
 	return s
 }
 
-// rowError places an error of a kernel.
-func (s *Stage) rowError(in *change.Batch, err error) error {
+// rowError places an error of a kernel: in the stream and in the pipeline's file.
+func (s *Stage) rowError(in *change.Batch, clause string, err error) error {
 	var row *kernel.RowError
 	if errors.As(err, &row) {
-		return s.failed(in, row.Row, row.Err)
+		return s.failed(in, row.Row, s.placed(clause, row.Err))
 	}
 	return fmt.Errorf("transform %s: %w", s.table.Source.FullName(), err)
+}
+
+// placed turns the position within a clause into a place that people can open.
+func (s *Stage) placed(clause string, err error) error {
+	var e *schemas.Error
+	if s.table.Place == nil || !errors.As(err, &e) || !e.Pos.Known() {
+		return err
+	}
+	c := *e
+	c.Message, c.Pos = fmt.Sprintf("%s (%s of %s)", e.Message, clause, s.table.Place(clause, e.Pos)), schemas.Pos{}
+	return &c
 }
 
 // failed says which change it was: table, key and position.

@@ -25,6 +25,9 @@ type Table struct {
 	// NeedsBefore says that the output key reads more than the source key, so that
 	// an update must come with its old row.
 	NeedsBefore bool
+	// Place, when not nil, tells where the SQL of a clause ("select" or "where")
+	// stands that has a position: "shop.yaml:12:20". Errors of rows show it.
+	Place func(clause string, at schemas.Pos) string
 }
 
 // Stage applies a Table to batches. It belongs to one goroutine.
@@ -193,7 +196,7 @@ func (s *Stage) matching(in *change.Batch) (vector.Bitmap, error) {
 	s.filter.NewChunk()
 	kept, err := s.filter.Rows(in.Cols, kernel.Rows{Sel: rows})
 	if err != nil {
-		return nil, s.rowError(in, err)
+		return nil, s.rowError(in, "where", err)
 	}
 	keep.Zero()
 	for i := range kept.Len() {
@@ -254,7 +257,7 @@ func (s *Stage) run(e *kernel.Eval, in *change.Batch, rows []uint32, exprs int) 
 	e.NewChunk()
 	out, err := e.Run(in.Cols, kernel.Rows{Sel: rows})
 	if err != nil {
-		return nil, s.rowError(in, err)
+		return nil, s.rowError(in, "select", err)
 	}
 	return out, nil
 }
