@@ -156,6 +156,9 @@ func checkFormat(path string) error {
 // start runs the broker. kfake asks for its listener by port only and binds
 // 127.0.0.1, so the listener is made here.
 func (b *Broker) start() error {
+	if err := repair(b.data(), b.o.Logger); err != nil {
+		return vfs.Typed("check the embedded broker's logs", err)
+	}
 	listener, err := net.Listen("tcp", b.o.Addr)
 	if err != nil {
 		return &schemas.Error{Code: schemas.CodeInUse, SQLState: "55006", Message: "the embedded broker cannot listen on " + b.o.Addr, Err: err,
@@ -164,7 +167,7 @@ func (b *Broker) start() error {
 	b.addr = listener.Addr().String()
 	b.guard = newGuard(listener, b.o.MaxFrameBytes, b.o.Logger)
 	b.cluster, err = kfake.NewCluster(
-		kfake.NumBrokers(1), kfake.ClusterID("millrace"), kfake.DataDir(filepath.Join(b.o.Dir, "data")),
+		kfake.NumBrokers(1), kfake.ClusterID("millrace"), kfake.DataDir(b.data()),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.guard, nil }),
 		kfake.MaxVersions(served()), kfake.WithLogger(logger{b.o.Logger}),
 		kfake.BrokerConfigs(map[string]string{
@@ -184,6 +187,9 @@ func (b *Broker) start() error {
 	}
 	return nil
 }
+
+// data is where kfake keeps its files.
+func (b *Broker) data() string { return filepath.Join(b.o.Dir, "data") }
 
 // stop ends the cluster and every connection.
 func (b *Broker) stop() {

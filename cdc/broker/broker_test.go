@@ -199,3 +199,53 @@ func TestRefusals(t *testing.T) {
 	_, err = broker.Open(broker.Options{Dir: other, Addr: "127.0.0.1:0"})
 	require.Equal(t, schemas.CodeUnsupported, schemas.CodeOf(err))
 }
+
+// Whatever happens to a log's files, what is read afterwards is a beginning of what
+// was written, and what is written afterwards is read.
+func TestDamagedLogs(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 9))
+	rounds := 40
+	if testing.Short() {
+		rounds = 12
+	}
+	for round := range rounds {
+		dir := t.TempDir()
+		b := open(t, broker.Options{Dir: dir, SegmentBytes: 600})
+		c := client(t, b)
+		topic(t, c)
+		for i := range 40 {
+			produce(t, c, "value "+string(rune('A'+i)))
+		}
+		require.NoError(t, b.Close())
+		part := filepath.Join(dir, "data", "partitions", "t-0")
+		files, err := filepath.Glob(filepath.Join(part, "*.dat"))
+		require.NoError(t, err)
+		victim := files[r.IntN(len(files))]
+		raw, err := os.ReadFile(victim)
+		require.NoError(t, err)
+		switch r.IntN(4) {
+		case 0:
+			raw = raw[:r.IntN(len(raw))]
+		case 1:
+			raw = append(raw, make([]byte, r.IntN(100))...)
+		default:
+			raw[r.IntN(len(raw))] ^= 1 << r.IntN(8)
+		}
+		require.NoError(t, os.WriteFile(victim, raw, 0o644))
+		if r.IntN(2) == 0 {
+			_ = os.Remove(filepath.Join(part, "snapshot.json"))
+		}
+		b = open(t, broker.Options{Dir: dir})
+		c = client(t, b)
+		base := produce(t, c, "after")
+		for i := range base {
+			v, err := fetch(t, c, i)
+			require.NoError(t, err, "round %d offset %d of %d", round, i, base)
+			require.Equal(t, "value "+string(rune('A'+i)), v)
+		}
+		v, err := fetch(t, c, base)
+		require.NoError(t, err)
+		require.Equal(t, "after", v)
+		require.NoError(t, b.Close())
+	}
+}

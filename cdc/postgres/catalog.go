@@ -350,8 +350,19 @@ func (t *table) sourceKey() []int16 {
 
 func unsupportedColumn(t *table, c *column) error {
 	e := schemas.Errorf(schemas.CodeUnsupported, "0A000", "column %s.%s has type %s, which cannot be captured", t.fullName(), c.name, c.display)
-	e.Hint = fmt.Sprintf("leave the column out (exclude: %s.%s), or run ALTER TABLE %s ALTER COLUMN %s TYPE text", t.fullName(), c.name, t.quoted(), quoteIdent(c.name))
+	e.Hint = fmt.Sprintf("publish the table without it (PostgreSQL 15: %s), or run ALTER TABLE %s ALTER COLUMN %s TYPE text", t.publishedWithout(), t.quoted(), quoteIdent(c.name))
 	return e
+}
+
+// publishedWithout is how a publication names the table's supported columns alone.
+func (t *table) publishedWithout() string {
+	var names []string
+	for _, c := range t.columns {
+		if c.typ.Kind != schemas.Invalid {
+			names = append(names, quoteIdent(c.name))
+		}
+	}
+	return "FOR TABLE " + t.quoted() + " (" + strings.Join(names, ", ") + ")"
 }
 
 // signature tells whether a table, as captured, is still the same.

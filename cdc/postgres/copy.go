@@ -147,5 +147,5 @@ func (r *copyReader) malformed() error {
 func valueError(t *table, c *column, err error) error {
 	return &schemas.Error{Code: schemas.CodeUnsupported, SQLState: "22000", Err: err,
 		Message: "column " + t.fullName() + "." + c.name + " holds a value that cannot be captured",
-		Hint:    "leave the column out (exclude: " + t.fullName() + "." + c.name + "), or change the value, and resync"}
+		Hint:    "change the value or publish the table without the column, and resync"}
 }

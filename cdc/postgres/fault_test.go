@@ -86,7 +86,7 @@ func TestRefusals(t *testing.T) {
 		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"sales.good"}}), schemas.CodeUnknownTable, false, `did you mean "public.good"`)
 	})
 	t.Run("type", func(t *testing.T) {
-		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"public.bad"}}), schemas.CodeUnsupported, false, "public.bad.p has type point", "integer[]", "exclude: public.bad.p")
+		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"public.bad"}}), schemas.CodeUnsupported, false, "public.bad.p has type point", "integer[]", `FOR TABLE "public"."bad" ("id", "note")`)
 	})
 	t.Run("excluded", func(t *testing.T) {
 		if err := describe(t, Options{DSN: db.DSN, Tables: []string{"public.bad"}, Exclude: []string{"public.bad.p", "public.bad.a"}}); err != nil {
@@ -94,6 +94,18 @@ func TestRefusals(t *testing.T) {
 		}
 		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"public.good"}, Exclude: []string{"public.good.id"}}), schemas.CodeInvalid, false, "key cannot be left out")
 		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"public.good"}, Exclude: []string{"public.good.nme"}}), schemas.CodeUnknownColumn, false, "nme")
+	})
+	t.Run("column list", func(t *testing.T) {
+		db.Exec(`CREATE PUBLICATION listed FOR TABLE "public"."bad" ("id", "note"); INSERT INTO bad VALUES (1, '(1,2)', '{1}', 'n')`)
+		s, f := newSource(t, db, "listed", Options{}), newFold()
+		running, stop := settle(t, s, f)
+		db.Exec("UPDATE bad SET note = 'm', a = NULL; INSERT INTO bad VALUES (2)")
+		f.await(t, db.One("SELECT pg_current_wal_lsn()"), running)
+		stop()
+		f.equal(t, db, "public.bad")
+		if n := len(f.columns["public.bad"]); n != 2 {
+			t.Errorf("%d columns are captured", n)
+		}
 	})
 	t.Run("unlogged", func(t *testing.T) {
 		refused(t, describe(t, Options{DSN: db.DSN, Tables: []string{"public.u"}}), schemas.CodeUnsupported, false, "SET LOGGED")

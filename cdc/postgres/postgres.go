@@ -332,6 +332,7 @@ func (s *Source) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
+		pace(cfg)
 	}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {

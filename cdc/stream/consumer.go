@@ -188,11 +188,14 @@ func (k *Consumer) fetch(readers []*Reader) {
 	case err == nil:
 	case k.ctx.Err() != nil:
 		return
-	case isChecksum(err) && len(readers) > 1:
+	case isDamage(err) && len(readers) > 1:
 		// One partition's batch is corrupt and spoils the answer: find it.
 		for _, r := range readers {
 			k.fetch([]*Reader{r})
 		}
+		return
+	case isDamage(err):
+		readers[0].unreadable(err)
 		return
 	default:
 		k.client.forget()
@@ -209,7 +212,7 @@ func (k *Consumer) fetch(readers []*Reader) {
 // deliver hands one partition's answer over.
 func (k *Consumer) deliver(r *Reader, f fetched, life int) {
 	if f.err == nil {
-		n := r.push(f.records, life)
+		n := r.push(f, life)
 		k.metrics.bytes.Add(float64(n))
 		offset, _ := r.position()
 		k.metrics.lag.WithLabelValues(labelsOf(r.partition)...).Set(float64(max(0, f.highWatermark-offset)))
@@ -223,9 +226,10 @@ func (k *Consumer) deliver(r *Reader, f fetched, life int) {
 	r.failed(f.err, k.o.Patience)
 }
 
-// isChecksum says that kafka-go found a record batch's checksum wrong.
-func isChecksum(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "checksum mismatch")
+// isDamage says that kafka-go could not read a record batch.
+func isDamage(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "checksum mismatch") || strings.Contains(err.Error(), "unsupported message version") ||
+		strings.Contains(err.Error(), "unsupported compression codec"))
 }
 
 // Open starts to read a leased partition, at the sequence and the offset that the

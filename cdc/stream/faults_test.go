@@ -100,7 +100,7 @@ func cutTails(t *testing.T, topic string, bytes int64) func(string) {
 			}
 			return nil
 		}))
-		require.NotZero(t, cut)
+		require.True(t, cut > 0 || topic == "")
 	}
 }
 

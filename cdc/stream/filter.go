@@ -38,6 +38,8 @@ const (
 func (f *filter) admit(rec record) (header, []byte, verdict, error) {
 	h, payload, err := parse(rec.value)
 	switch {
+	case err != nil && f.next == 0 && f.have == 0:
+		return h, nil, drop, nil // of whatever epoch it was; the marker's absence shows
 	case err != nil:
 		return h, nil, drop, f.lost(fmt.Sprintf("the record at offset %d is corrupt", rec.offset), err)
 	case h.epoch > f.epoch:

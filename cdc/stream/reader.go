@@ -15,6 +15,9 @@ import (
 
 var errClosed = schemas.Errorf(schemas.CodeCanceled, "57014", "the reader is closed")
 
+// stuckWait is how long a broker may hold back records that it has.
+const stuckWait = time.Second
+
 // markerWait is longer than a run takes from its grant to its markers, mostly.
 const markerWait = 300 * time.Millisecond
 
@@ -37,6 +40,8 @@ type Reader struct {
 		hinted   bool
 		rescan   bool      // the log may still be read from its beginning once
 		silent   time.Time // since when there is nothing at the hint
+		stuck    time.Time // since when the broker has records and gives none
+		skipping bool      // the record before was passed over
 		life     int       // counts how often reading began anew: older answers are dropped
 		busy     bool      // a request is under way
 		until    time.Time
@@ -221,30 +226,70 @@ func (r *Reader) position() (offset int64, life int) {
 	return r.mu.offset, r.mu.life
 }
 
-// push takes a request's records and returns their bytes.
-func (r *Reader) push(records []record, life int) int {
+// push takes what a request brought and returns the bytes of its records.
+func (r *Reader) push(f fetched, life int) (n int) {
+	now := time.Now()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.mu.busy, r.mu.pause, r.mu.troubled = false, 0, time.Time{}
 	if life != r.mu.life {
+		r.mu.Unlock()
 		return 0
 	}
-	n := 0
-	for _, rec := range records {
+	taken := 0
+	for _, rec := range f.records {
 		if rec.offset < r.mu.offset {
 			continue // a fetch may begin below the asked offset
+		}
+		if rec.offset > r.mu.offset && r.mu.hinted || rec.offset >= f.highWatermark {
+			break // a damaged batch claims another place than it has
 		}
 		r.mu.offset = rec.offset + 1
 		r.mu.records = append(r.mu.records, rec)
 		n += len(rec.value)
+		taken++
 	}
-	if n > 0 {
+	if taken > 0 {
 		r.mu.bytes += n
+		r.mu.stuck, r.mu.skipping = time.Time{}, false
 		r.announce()
-	} else if r.mu.rescan && r.mu.hinted {
-		r.listen(time.Now())
+	}
+	behind := taken == 0 && r.mu.offset < f.highWatermark
+	if !behind && taken == 0 && r.mu.rescan && r.mu.hinted {
+		r.listen(now)
+	}
+	if behind && r.mu.stuck.IsZero() {
+		r.mu.stuck = now
+	}
+	unreadable := behind && (r.mu.skipping || now.Sub(r.mu.stuck) > stuckWait)
+	if behind && !unreadable {
+		r.mu.until = now.Add(10 * time.Millisecond)
+	}
+	r.mu.Unlock()
+	if unreadable {
+		r.unreadable(nil)
 	}
 	return n
+}
+
+// unreadable deals with a record that the broker has and does not give, or whose
+// batch is corrupt. It may belong to a lower epoch as long as nothing of this one
+// was read: then it is passed over, one offset at a time, or every later epoch
+// would fail at it. Otherwise it is a hole (I8).
+func (r *Reader) unreadable(err error) {
+	r.mu.Lock()
+	hinted, offset := r.mu.hinted, r.mu.offset
+	r.mu.busy = false
+	if hinted {
+		r.mu.offset++
+		r.mu.skipping = true
+	}
+	r.mu.Unlock()
+	if !hinted {
+		r.fail(&LostError{r.partition, r.epoch, fmt.Sprintf("the record batch at offset %d cannot be read", offset), err})
+		return
+	}
+	r.consumer.o.Logger.Warn("passing over an unreadable record of an earlier epoch", "topic", r.partition.Topic, "partition", r.partition.Index, "offset", offset, "error", err)
+	signal(r.consumer.wake)
 }
 
 // listen waits a little for the epoch's marker to come after the hint. Then it may
@@ -273,11 +318,8 @@ func (r *Reader) failed(err error, patience time.Duration) {
 	r.mu.until, r.mu.busy = now.Add(r.mu.pause), false
 	begun := !r.mu.hinted
 	r.mu.Unlock()
-	switch {
-	case isMissing(err) && begun && long:
+	if isMissing(err) && begun && long {
 		r.fail(&LostError{r.partition, r.epoch, "the topic is gone", err})
-	case isChecksum(err):
-		r.fail(&LostError{r.partition, r.epoch, "a record batch is corrupt", err})
 	}
 }
 

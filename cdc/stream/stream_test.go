@@ -160,7 +160,7 @@ func (r *rig) reaches(lsn schemas.LSN) streamtest.Seen {
 			break
 		}
 		require.Empty(r.t, s.Violations)
-		require.False(r.t, time.Now().After(deadline), "W is %v, want %v; epoch %d, lost %v", s.W, lsn, s.Epoch, s.Lost)
+		require.False(r.t, time.Now().After(deadline), "W is %v, want %v; epoch %d, lost %v, %s", s.W, lsn, s.Epoch, s.Lost, r.house.Waiting())
 		time.Sleep(time.Millisecond)
 	}
 	s := r.house.Seen()

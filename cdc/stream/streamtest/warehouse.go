@@ -337,6 +337,17 @@ func (w *Warehouse) Seen() Seen {
 	return Seen{w.mu.w, w.mu.epoch, w.mu.chunks, append([]load.Progress(nil), w.mu.records...), append([]string(nil), w.mu.bad...), append([]string(nil), w.mu.lost...)}
 }
 
+// Waiting says what keeps the next interval from being published.
+func (w *Warehouse) Waiting() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := fmt.Sprintf("begin %v, %d records pending", w.mu.begin, len(w.mu.pending))
+	for p, q := range w.mu.parts {
+		s += fmt.Sprintf("; %s/%d next %d need %d offset %d", p.Topic, p.Index, q.next, w.mu.needs[p], q.offset)
+	}
+	return s
+}
+
 // Difference compares the tables with the source's at W.
 func (w *Warehouse) Difference() string {
 	w.mu.Lock()
