@@ -1,6 +1,7 @@
 package rowexec
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"strconv"
@@ -133,39 +134,30 @@ func fitNumeric(v schemas.Value, to schemas.Type) (schemas.Value, error) {
 	} else {
 		d = toDec(v)
 	}
-	if to.Precision == 0 {
+	if to.Precision == 0 || d.special == 'N' {
 		return d.value(), nil
 	}
-	if d.special == '+' || d.special == '-' {
-		return schemas.Null, overflow(to, "hold an infinite value")
-	}
+	precision, scale := int(to.Precision), int(to.Scale)
 	if d.special != 0 {
-		return d.value(), nil
+		return schemas.Null, overflow(to, "cannot hold an infinite value")
 	}
-	d = d.rescaleTo(int(to.Scale))
-	if d.at(max(d.scale, int(to.Scale))).CmpAbs(tenTo(int(to.Precision)+max(0, d.scale-int(to.Scale)))) >= 0 {
-		return schemas.Null, overflow(to, "round to an absolute value less than 10^"+strconv.Itoa(int(to.Precision-to.Scale)))
+	d = d.round(scale)
+	if d.at(max(d.scale, scale)).CmpAbs(tenTo(precision+max(0, d.scale-scale))) >= 0 {
+		return schemas.Null, overflow(to, fmt.Sprintf("must round to an absolute value less than 10^%d", precision-scale))
 	}
 	return d.value(), nil
 }
 
 func overflow(to schemas.Type, what string) error {
 	e := schemas.Errorf(schemas.CodeOutOfRange, "22003", "numeric field overflow")
-	e.Hint = "A field with precision " + strconv.Itoa(int(to.Precision)) + ", scale " + strconv.Itoa(int(to.Scale)) + " must " + what + "."
-	if strings.HasPrefix(what, "hold") {
-		e.Hint = strings.Replace(e.Hint, "must hold", "cannot hold", 1)
-	}
+	e.Hint = fmt.Sprintf("a field with precision %d, scale %d %s", to.Precision, to.Scale, what)
 	return e
 }
 
-// rescaleTo rounds to a scale that may be negative.
-func (d dec) rescaleTo(scale int) dec { return d.round(scale) }
-
 // shorten drops trailing zeros after the point.
 func (d dec) shorten() dec {
-	ten, r := big.NewInt(10), new(big.Int)
 	for d.scale > 0 {
-		q, r := new(big.Int).QuoRem(d.coef, ten, r)
+		q, r := new(big.Int).QuoRem(d.coef, big.NewInt(10), new(big.Int))
 		if r.Sign() != 0 {
 			break
 		}
