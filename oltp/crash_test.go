@@ -333,6 +333,34 @@ func TestFsyncFailure(t *testing.T) {
 	require.Greater(t, noticed, rounds/2)
 }
 
+// TestReadsGoOnAfterLogFailure fails an fdatasync of the log: nothing is acknowledged
+// any more, not even what comes later, while reads go on from what is durable.
+func TestReadsGoOnAfterLogFailure(t *testing.T) {
+	mem := vfstest.NewMem()
+	faults := vfstest.NewFaults(mem)
+	o := small(faults)
+	o.LogSegmentBytes = 1 << 20
+	db := open(t, o)
+	Create(t, db, Accounts())
+	insert := func(db *oltp.DB, id int64) error {
+		_, err := db.Update(ctx, func(tx *oltp.Tx) error { return tx.Insert("accounts", Account(id, 1, "")) })
+		return err
+	}
+	require.NoError(t, insert(db, 1))
+	faults.FailSync(1)
+	for id := range int64(3) {
+		require.Equal(t, schemas.CodeIO, schemas.CodeOf(insert(db, 2+id)))
+		require.Len(t, DumpNow(t, db)["public.accounts"], 1, "what is not durable is not shown")
+	}
+	_, err := db.CreateTable(ctx, Lines())
+	require.Equal(t, schemas.CodeIO, schemas.CodeOf(err))
+	_ = db.Close()
+	o.FS = mem.CrashClone(0, 0)
+	db = open(t, o)
+	require.Len(t, DumpNow(t, db)["public.accounts"], 1)
+	require.NoError(t, insert(db, 2))
+}
+
 // TestDiskFull fills the disk in the middle of the work: a typed error, reads go on,
 // and once there is room again so do commits, without reopening or with.
 func TestDiskFull(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,6 +123,32 @@ func TestSlotBudget(t *testing.T) {
 		require.ErrorContains(t, err, "budget")
 		require.Equal(t, schemas.CodeSource, schemas.CodeOf(db.ConfirmSlot(ctx, "slow", db.DurableLSN())))
 	}
+}
+
+// shifted is a clock that can be put forward.
+type shifted struct{ ahead atomic.Int64 }
+
+func (c *shifted) Now() time.Time                         { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *shifted) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+func TestSlotAge(t *testing.T) {
+	clock := &shifted{}
+	o := small(vfstest.NewMem())
+	o.Clock, o.SlotMaxAge, o.SlotPolicy = clock, time.Hour, oltp.SlotLose
+	db := open(t, o)
+	Create(t, db, Accounts())
+	for _, name := range []string{"dead", "alive"} {
+		_, err := db.CreateSlot(ctx, name)
+		require.NoError(t, err)
+	}
+	fill(t, db, 5)
+	clock.ahead.Store(int64(50 * time.Minute))
+	require.NoError(t, db.ConfirmSlot(ctx, "alive", db.DurableLSN()))
+	clock.ahead.Store(int64(70 * time.Minute))
+	fill(t, db, 5)
+	require.NoError(t, db.ConfirmSlot(ctx, "alive", db.DurableLSN()-1))
+	require.Eventually(t, func() bool { return db.Slots()[1].State == "lost" }, 5*time.Second, time.Millisecond)
+	require.Equal(t, "ok", db.Slots()[0].State, "one that confirms is kept")
 }
 
 // TestLostLogLosesSlots cuts off what was durable, as a disk that lied does: the log
