@@ -145,7 +145,14 @@ func (op *aggregateOp) run(q *query, newSink func(int) (sink, error)) error {
 // aggRuns collects what the workers set aside.
 type aggRuns struct {
 	sync.Mutex
-	runs []*aggTable
+	runs   []*aggTable
+	spread []*spreadRows
+}
+
+func (r *aggRuns) addSpread(s *spreadRows) {
+	r.Lock()
+	defer r.Unlock()
+	r.spread = append(r.spread, s)
 }
 
 func (r *aggRuns) add(t *aggTable) {
@@ -167,6 +174,8 @@ type aggSink struct {
 	hashes []uint64
 	groups []uint32
 	masked []vector.Vector
+	seen   int // rows in the table
+	spread *spreadRows
 }
 
 func (s *aggSink) push(b *batch) error {
@@ -180,6 +189,9 @@ func (s *aggSink) push(b *batch) error {
 	if err != nil {
 		return err
 	}
+	if s.spread != nil {
+		return s.spreadBatch(vecs, n)
+	}
 	groups, err := s.assign(b, vecs[:len(s.op.node.GroupBy)], n)
 	if err != nil {
 		return err
@@ -188,26 +200,38 @@ func (s *aggSink) push(b *batch) error {
 		return err
 	}
 	for i, a := range s.table.aggs {
-		at := s.op.args[i]
-		var v *vector.Vector
-		if at.arg >= 0 {
-			v = vecs[at.arg]
-		}
-		if at.filter >= 0 {
-			v = s.mask(i, v, vecs[at.filter], n)
-		}
-		if err := a.update(groups, v, n); err != nil {
+		if err := a.update(groups, s.argument(i, vecs, n), n); err != nil {
 			return err
 		}
 	}
+	s.seen += n
 	if s.op.mergeable && s.table.groups.groups() >= s.q.opt.GroupLimit {
 		return s.setAside()
 	}
 	return nil
 }
 
-// setAside ends the table as a run and begins another in its slots.
+// argument is what an aggregate reads; nil for count(*).
+func (s *aggSink) argument(i int, vecs []*vector.Vector, n int) *vector.Vector {
+	at := s.op.args[i]
+	var v *vector.Vector
+	if at.arg >= 0 {
+		v = vecs[at.arg]
+	}
+	if at.filter >= 0 {
+		v = s.mask(i, v, vecs[at.filter], n)
+	}
+	return v
+}
+
+// setAside ends the table as a run and begins another in its slots, or goes over to
+// spreading rows when grouping them at once brings little.
 func (s *aggSink) setAside() error {
+	if s.seen < worthwhile*s.table.groups.groups() {
+		s.startSpread()
+		return nil
+	}
+	s.seen = 0
 	full := s.table
 	s.all.add(full)
 	s.dense.reset()
@@ -255,7 +279,7 @@ func (s *aggSink) mask(i int, v, cond *vector.Vector, n int) *vector.Vector {
 	}
 	out := &s.masked[i]
 	if v == nil {
-		*out = vector.Vector{Type: schemas.Type{Kind: schemas.Bool}, Len: n, Nulls: nulls}
+		*out = vector.Vector{Type: schemas.Type{Kind: schemas.Bool}, Len: n, Ints: make([]int64, n), Nulls: nulls}
 		return out
 	}
 	if v.Enc == vector.Const {
@@ -293,7 +317,7 @@ func (op *aggregateOp) mergeAll(q *query, all *aggRuns, seed maphash.Seed) ([]*a
 		}
 		all.runs = append(all.runs, t)
 	}
-	if len(all.runs) == 1 {
+	if len(all.runs) == 1 && len(all.spread) == 0 {
 		return all.runs, nil
 	}
 	total := 0
@@ -304,6 +328,9 @@ func (op *aggregateOp) mergeAll(q *query, all *aggRuns, seed maphash.Seed) ([]*a
 	if op.mergeable && len(op.node.GroupBy) > 0 && total > 4096 {
 		bitsOf = bits.Len(uint(total / 8192))
 		bitsOf = min(max(bitsOf, 2), 8)
+	}
+	if len(all.spread) > 0 {
+		bitsOf = spreadBits
 	}
 	parts := make([]*aggTable, 1<<bitsOf)
 	byPart := make([][][]uint32, len(all.runs))
@@ -330,7 +357,7 @@ func (op *aggregateOp) mergeAll(q *query, all *aggRuns, seed maphash.Seed) ([]*a
 			if err != nil {
 				return err
 			}
-			expected := 0
+			expected := 0 // rows that were spread are not counted: most may be of few groups
 			for i := range all.runs {
 				expected += len(byPart[i][p])
 			}
@@ -340,11 +367,23 @@ func (op *aggregateOp) mergeAll(q *query, all *aggRuns, seed maphash.Seed) ([]*a
 					return err
 				}
 			}
+			for _, sp := range all.spread {
+				if sp.parts[p] == nil {
+					continue
+				}
+				if err := t.addSpread(q, op, sp.parts[p]); err != nil {
+					return err
+				}
+				sp.parts[p] = nil
+			}
 			parts[p] = t
 		}
 	})
 	for _, r := range all.runs {
 		_ = q.reserve(-r.held)
+	}
+	for _, sp := range all.spread {
+		_ = q.reserve(-sp.held)
 	}
 	return parts, err
 }

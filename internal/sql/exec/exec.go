@@ -43,7 +43,7 @@ func (o *Options) fill() {
 		o.BatchRows = defaultBatch
 	}
 	if o.GroupLimit <= 0 {
-		o.GroupLimit = 2 << 20
+		o.GroupLimit = 256 << 10
 	}
 }
 
