@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/millrace/millrace/internal/pgtest"
 	"github.com/millrace/millrace/internal/sql/catalog/catalogtest"
 	"github.com/millrace/millrace/schemas"
 )
@@ -27,7 +26,7 @@ var kindOfOID = map[uint32]schemas.Kind{16: schemas.Bool, 21: schemas.Int16, 23:
 // same, or SQLSTATE and position of the error. A line of testdata_postgres.sql that begins with
 // "-- differs:" excuses the next one.
 func TestStatementsAgreeWithPostgres(t *testing.T) {
-	srv := pgtest.Start(t, pgtest.Options{})
+	srv := pg.Server(t)
 	ctx := context.Background()
 	conn, err := pgconn.Connect(ctx, srv.DSN())
 	if err != nil {

@@ -2,6 +2,7 @@ package bind_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -10,6 +11,10 @@ import (
 	"github.com/millrace/millrace/internal/sql/fn"
 	"github.com/millrace/millrace/schemas"
 )
+
+var pg pgtest.Shared
+
+func TestMain(m *testing.M) { os.Exit(pg.Run(m)) }
 
 // typeOf is a PostgreSQL function that gives the type of an expression, or ERROR and
 // the SQLSTATE.
@@ -29,7 +34,7 @@ type oracle struct {
 }
 
 func newOracle(t *testing.T) *oracle {
-	db := pgtest.Start(t, pgtest.Options{}).Connect(t, "postgres")
+	db := pg.Database(t)
 	db.Exec("%s", typeOf)
 	return &oracle{t: t, db: db}
 }

@@ -147,6 +147,9 @@ func TestPositionsAreExact(t *testing.T) {
 // TestHostile holds that no text crashes the parser or takes long.
 func TestHostile(t *testing.T) {
 	n := 200_000
+	if testing.Short() {
+		n = 40_000
+	}
 	deep := func(open, inner, close string, n int) string {
 		return "select " + strings.Repeat(open, n) + inner + strings.Repeat(close, n)
 	}
