@@ -1,31 +1,18 @@
 package oltp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/vfs"
-	"github.com/millrace/millrace/oltp/kv"
 	"github.com/millrace/millrace/schemas"
 )
 
 // slots are the replication slots: each holds the log after the LSN up to which its
-// reader has everything durable. The file SLOTS is one line
-//
-//	millrace-slots 1 CRC
-//
-// where CRC is the CRC-32C of the rest in hexadecimal, and a JSON array of slots.
-// It is replaced atomically with every change.
+// reader has everything durable.
 type slots struct {
 	file string
 	mu   struct {
@@ -57,8 +44,6 @@ type SlotInfo struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 }
-
-const slotsMagic = "millrace-slots 1 "
 
 // CreateSlot makes a slot that holds everything after the present durable LSN,
 // which it returns, durably. It fails with CodeConstraint and 42710 when there
@@ -197,66 +182,6 @@ func (s *slots) get(name string) (*slot, error) {
 		return nil, lostSlot(name, sl.Lost)
 	}
 	return sl, nil
-}
-
-// load reads the file, before the log is opened.
-func (s *slots) load(db *DB) error {
-	s.file = filepath.Join(db.opts.Dir, "SLOTS")
-	s.mu.byName = map[string]*slot{}
-	data, err := vfs.ReadFile(db.opts.FS, s.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	list, err := decodeSlots(data)
-	if err != nil {
-		return corrupt("read "+s.file, fmt.Errorf("%w: %w", kv.ErrCorrupt, err))
-	}
-	for _, sl := range list {
-		s.mu.byName[sl.Name] = sl
-	}
-	return nil
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func encodeSlots(list []*slot) ([]byte, error) {
-	body, err := json.MarshalIndent(list, "", " ")
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%s%08x\n%s\n", slotsMagic, crc32.Checksum(append(body, '\n'), castagnoli), body), nil
-}
-
-func decodeSlots(data []byte) (list []*slot, err error) {
-	head, body, _ := bytes.Cut(data, []byte("\n"))
-	sum, ok := strings.CutPrefix(string(head), slotsMagic)
-	switch {
-	case !ok:
-		return nil, errors.New("not a list of replication slots of format 1")
-	case sum != fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)):
-		return nil, errors.New("checksum does not hold")
-	}
-	return list, json.Unmarshal(body, &list)
-}
-
-// save writes the file. It needs mu.
-func (s *slots) save(db *DB) error {
-	if s.mu.closed {
-		return ErrClosed // another process may have the folder by now
-	}
-	var list []*slot
-	for _, sl := range s.mu.byName {
-		list = append(list, sl)
-	}
-	slices.SortFunc(list, func(a, b *slot) int { return strings.Compare(a.Name, b.Name) })
-	data, err := encodeSlots(list)
-	if err == nil {
-		err = vfs.WriteFile(db.opts.FS, s.file, data)
-	}
-	return vfs.Typed("save replication slots", err)
 }
 
 func (s *slots) close() {

@@ -33,19 +33,8 @@ import (
 	"github.com/millrace/millrace/schemas"
 )
 
-// PrefixLen is the length in bytes of the table id that begins every key.
-const PrefixLen = 4
-
 // AppendPrefix begins a key of a table.
 func AppendPrefix(dst []byte, table uint32) []byte { return binary.BigEndian.AppendUint32(dst, table) }
-
-// TableOf returns the table id of a key, 0 for one too short.
-func TableOf(key []byte) uint32 {
-	if len(key) < PrefixLen {
-		return 0
-	}
-	return binary.BigEndian.Uint32(key)
-}
 
 // Successor returns, appended to dst, the smallest key greater than every key
 // that begins with prefix, and nil when there is none.

@@ -108,15 +108,6 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// RowVersion returns the schema version that a row was written under.
-func RowVersion(row []byte) (uint32, error) {
-	v, n := binary.Uvarint(row)
-	if n <= 0 || v > math.MaxUint32 {
-		return 0, fmt.Errorf("%w: no schema version", ErrRow)
-	}
-	return uint32(v), nil
-}
-
 // open checks a row's version and returns its NULL bitmap and values.
 func (c *Codec) open(row []byte) (nulls, values []byte, err error) {
 	v, n := binary.Uvarint(row)
