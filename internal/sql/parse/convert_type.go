@@ -107,6 +107,37 @@ func (c *converter) modifiers(kind schemas.Kind, n *ast.TypeName, pos schemas.Po
 	if kind == schemas.Interval {
 		return t // see intervalFields
 	}
+	mods := c.typmods(n, pos)
+	if len(mods) == 0 {
+		if kind == schemas.Char && c.charWord() {
+			t.Length = 1
+		}
+		return t
+	}
+	switch kind {
+	case schemas.Numeric:
+		t.Precision, t.Scale = c.precision(mods, pos)
+	case schemas.Varchar, schemas.Char:
+		if mods[0] < 1 || mods[0] > 10485760 || len(mods) > 1 {
+			c.badModifier(pos, "the length of %s must be between 1 and 10485760", kind)
+		}
+		t.Length = int32(mods[0])
+	case schemas.Timestamp, schemas.TimestampTZ, schemas.Time:
+		if mods[0] != 6 {
+			c.refuse(fmt.Sprintf("%s with a precision other than 6 is", kind), pos)
+		}
+	default:
+		c.badModifier(pos, "type modifier is not allowed for type %s", kind)
+	}
+	return t
+}
+
+func (c *converter) badModifier(pos schemas.Pos, format string, args ...any) {
+	c.fail(&schemas.Error{Code: schemas.CodeInvalid, SQLState: "22023", Pos: pos, Message: fmt.Sprintf(format, args...)})
+}
+
+// typmods reads the numbers in parentheses after a type.
+func (c *converter) typmods(n *ast.TypeName, pos schemas.Pos) []int {
 	var mods []int
 	for _, m := range items(n.Typmods) {
 		k, ok := m.(*ast.A_Const)
@@ -119,52 +150,30 @@ func (c *converter) modifiers(kind schemas.Kind, n *ast.TypeName, pos schemas.Po
 		if !ok {
 			c.fail(&schemas.Error{Code: schemas.CodeSyntax, SQLState: "42601", Pos: pos, Message: "type modifiers must be whole numbers"})
 		}
-		if t := c.peek(); t.class == number || t.punct(",") {
+		if t := c.peek(); t.class == number {
 			c.class(number)
 		}
 		mods = append(mods, v.IVal)
 	}
-	if len(mods) == 0 {
-		if kind == schemas.Char {
-			t.Length = 1
-			if last := items(n.Names); len(last) > 0 && last[len(last)-1].(*ast.String).SVal == "bpchar" && !c.charWord() {
-				t.Length = 0
-			}
-		}
-		return t
+	return mods
+}
+
+// precision checks the modifiers of numeric.
+func (c *converter) precision(mods []int, pos schemas.Pos) (precision, scale int16) {
+	p, s := mods[0], 0
+	if len(mods) > 1 {
+		s = mods[1]
 	}
-	bad := func(format string, args ...any) {
-		c.fail(&schemas.Error{Code: schemas.CodeInvalid, SQLState: "22023", Pos: pos, Message: fmt.Sprintf(format, args...)})
+	if p < 1 || p > 1000 || len(mods) > 2 {
+		c.badModifier(pos, "NUMERIC precision %d must be between 1 and 1000", p)
 	}
-	switch kind {
-	case schemas.Numeric:
-		p, s := mods[0], 0
-		if len(mods) > 1 {
-			s = mods[1]
-		}
-		if p < 1 || p > 1000 || len(mods) > 2 {
-			bad("NUMERIC precision %d must be between 1 and 1000", p)
-		}
-		if s < -1000 || s > 1000 {
-			bad("NUMERIC scale %d must be between -1000 and 1000", s)
-		}
-		if s < 0 || s > p {
-			c.refuse("a NUMERIC scale outside 0 and the precision is", pos)
-		}
-		t.Precision, t.Scale = int16(p), int16(s)
-	case schemas.Varchar, schemas.Char:
-		if mods[0] < 1 || mods[0] > 10485760 || len(mods) > 1 {
-			bad("the length of %s must be between 1 and 10485760", kind)
-		}
-		t.Length = int32(mods[0])
-	case schemas.Timestamp, schemas.TimestampTZ, schemas.Time:
-		if mods[0] != 6 {
-			c.refuse(fmt.Sprintf("%s with a precision other than 6 is", kind), pos)
-		}
-	default:
-		bad("type modifier is not allowed for type %s", kind)
+	if s < -1000 || s > 1000 {
+		c.badModifier(pos, "NUMERIC scale %d must be between -1000 and 1000", s)
 	}
-	return t
+	if s < 0 || s > p {
+		c.refuse("a NUMERIC scale outside 0 and the precision is", pos)
+	}
+	return int16(p), int16(s)
 }
 
 // charWord says whether the type just read was spelt char or character: that is one
