@@ -149,6 +149,13 @@ func (a *extremeIntAgg) update(groups []uint32, v *vector.Vector, n int) error {
 		a.add(0, extremeOf(v.Ints[:n], a.sign))
 		return nil
 	}
+	if v.Enc == vector.Flat && v.Nulls == nil {
+		ints := v.Ints[:len(groups)]
+		for i, g := range groups {
+			a.add(g, ints[i])
+		}
+		return nil
+	}
 	for i := range n {
 		if !v.Null(i) {
 			a.add(groupAt(groups, i), v.Int(i))

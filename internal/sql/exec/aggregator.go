@@ -70,6 +70,8 @@ func newAggregator(a *plan.Agg, seed maphash.Seed) (aggregator, error) {
 		switch arg.Kind.Layout() {
 		case schemas.LayoutInt:
 			return &extremeIntAgg{typ: a.Column.Type, sign: sign}, nil
+		case schemas.LayoutDecimal:
+			return newExtremeNum(a.Column.Type, sign), nil
 		case schemas.LayoutNone:
 		default:
 			return &extremeAgg{typ: a.Column.Type, sign: sign, values: vector.New(a.Column.Type, 0)}, nil

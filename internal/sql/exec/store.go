@@ -7,16 +7,17 @@ import (
 	"github.com/millrace/millrace/schemas"
 )
 
-// store keeps rows of columns in flat vectors. A column that nobody reads is a Const
-// NULL.
+// store keeps rows of columns in flat vectors, strings with few values in one with a
+// dictionary. A column that nobody reads is a Const NULL.
 type store struct {
-	cols []*vector.Vector
-	rows int
-	held int64
+	cols  []*vector.Vector
+	dicts []*dictColumn // of the columns that are a Dict
+	rows  int
+	held  int64
 }
 
 func newStore(types []schemas.Type, wanted []bool) *store {
-	s := &store{cols: make([]*vector.Vector, len(types))}
+	s := &store{cols: make([]*vector.Vector, len(types)), dicts: make([]*dictColumn, len(types))}
 	for i, t := range types {
 		if wanted == nil || wanted[i] {
 			s.cols[i] = vector.New(t, 0)
@@ -38,12 +39,29 @@ func typesOf(cols []plan.Column) []schemas.Type {
 // append copies rows of columns from number at on.
 func (s *store) append(at int, cols []*vector.Vector, rows kernel.Rows) {
 	for i, c := range cols {
-		if dst := s.cols[at+i]; dst.Enc == vector.Const {
-			dst.Len += rows.Len()
-		} else {
-			kernel.Append(dst, c, rows)
-		}
+		s.appendTo(at+i, c, rows)
 	}
+}
+
+// appendTo copies rows of one column.
+func (s *store) appendTo(i int, c *vector.Vector, rows kernel.Rows) {
+	dst := s.cols[i]
+	if dst.Enc == vector.Const {
+		dst.Len += rows.Len()
+		return
+	}
+	if dst.Len == 0 && c.Enc == vector.Dict && dst.Type.Kind.Layout() == schemas.LayoutBytes && dst.Enc == vector.Flat {
+		s.dicts[i] = &dictColumn{}
+		s.dicts[i].start(dst)
+	}
+	if dst.Enc == vector.Dict {
+		if s.dicts[i].append(dst, c, rows) {
+			return
+		}
+		dst = flatten(dst)
+		s.cols[i], s.dicts[i] = dst, nil
+	}
+	kernel.Append(dst, c, rows)
 }
 
 // account reserves what the store grew by.
@@ -66,11 +84,7 @@ func concat(q *query, stores []*store) (*store, error) {
 	err := q.parallel(min(q.opt.Threads, max(1, len(out.cols))), func(w int) error {
 		for c := w; c < len(out.cols); c += min(q.opt.Threads, len(out.cols)) {
 			for _, s := range stores[1:] {
-				if out.cols[c].Enc == vector.Const {
-					out.cols[c].Len += s.rows
-				} else {
-					kernel.Append(out.cols[c], s.cols[c], kernel.Rows{N: s.rows})
-				}
+				out.appendTo(c, s.cols[c], kernel.Rows{N: s.rows})
 			}
 		}
 		return nil
