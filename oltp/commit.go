@@ -23,8 +23,14 @@ type transaction struct {
 	truncates []uint32 // emptied before the rows are written
 }
 
+// keepOps is how many operations' memory a transaction leaves to the next.
+const keepOps = 1 << 10
+
 func (tx *transaction) reset() {
 	tx.log.Reset()
+	if cap(tx.ops) > keepOps {
+		tx.ops, tx.hashes = nil, nil
+	}
 	clear(tx.ops)
 	tx.ops, tx.hashes = tx.ops[:0], tx.hashes[:0]
 	tx.tables, tx.truncates = tx.tables[:0], tx.truncates[:0]
@@ -67,6 +73,9 @@ func (db *DB) commit(ctx context.Context, tx *transaction) (schemas.LSN, error) 
 	// do it before the commit is in the log (I10).
 	if a, ok := db.engine.(admitter); ok {
 		if err := a.Admit(ctx); err != nil {
+			if ctx.Err() != nil {
+				return 0, canceled(context.Cause(ctx))
+			}
 			return 0, fmt.Errorf("the storage engine takes no commits: %w", err)
 		}
 	}

@@ -89,10 +89,14 @@ func (tx *Tx) commitNothing() (schemas.LSN, error) {
 	if tx.opts.ReadOnly {
 		return lsn, nil
 	}
-	if err := tx.db.log.WaitDurable(tx.ctx, lsn); err != nil {
-		return 0, err
+	err := tx.db.log.WaitDurable(tx.ctx, lsn)
+	switch {
+	case err == nil:
+		return lsn, nil
+	case tx.ctx.Err() != nil:
+		return 0, canceled(context.Cause(tx.ctx))
 	}
-	return lsn, nil
+	return 0, err
 }
 
 // Rollback drops the transaction's writes. After Commit or Rollback it does nothing.

@@ -60,6 +60,7 @@ type stream struct {
 
 	to      schemas.LSN // every commit up to here was read
 	time    int64       // of that commit
+	told    int64       // the latest time that the sink was told
 	commits int         // read since the last progress
 	rows    int         // handed over or batched since
 }
@@ -171,8 +172,11 @@ func (st *stream) progress(ctx context.Context, micros int64) error {
 			return err
 		}
 	}
+	// A commit gets its time before it is durable: one that a heartbeat could not
+	// see yet may carry an earlier time than the heartbeat. Times never go back.
+	st.told = max(st.told, micros)
 	st.commits, st.rows = 0, 0
-	return st.sink.Progress(ctx, st.to, micros)
+	return st.sink.Progress(ctx, st.to, st.told)
 }
 
 // errHeartbeat ends the wait for a commit.

@@ -77,10 +77,15 @@ type Encoder struct {
 	size  int
 }
 
+// keepBytes is how much memory an encoder keeps for the next transaction.
+const keepBytes = 128 << 10
+
 // Reset empties the encoder. Memory of large transactions is let go.
 func (e *Encoder) Reset() {
 	e.full, e.count, e.size = nil, 0, 0
-	e.last = e.last[:0]
+	if e.last = e.last[:0]; cap(e.last) > keepBytes {
+		e.last = nil
+	}
 }
 
 // Add appends a change; its ordinal is the number of changes before it.
