@@ -42,7 +42,7 @@ func (e *Engine) compactLoop() {
 
 func (e *Engine) rest() {
 	select {
-	case <-e.opts.Clock.After(10 * retryAfter):
+	case <-e.opts.Clock.After(retryAfter):
 	case <-e.ctx.Done():
 	}
 }

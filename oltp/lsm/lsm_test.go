@@ -20,3 +20,12 @@ func small(fsys vfs.FS) Options {
 func TestConformance(t *testing.T) {
 	kvtest.Suite{Open: func(fsys vfs.FS, dir string) (kv.Engine, error) { return Open(dir, small(fsys)) }}.Run(t)
 }
+
+// TestConformanceOtherwise has tiny blocks without compression, no cache and
+// deep levels.
+func TestConformanceOtherwise(t *testing.T) {
+	kvtest.Suite{Open: func(fsys vfs.FS, dir string) (kv.Engine, error) {
+		return Open(dir, Options{FS: fsys, MemtableBytes: 8 << 10, CacheBytes: 1, BlockBytes: 64, Plain: true,
+			TableBytes: 2 << 10, LevelBytes: 8 << 10, L0Compact: 1, L0Slow: 4, L0Stop: 6})
+	}}.Run(t)
+}

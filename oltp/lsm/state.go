@@ -21,6 +21,7 @@ const numLevels = 7
 type table struct {
 	tableInfo
 	reader   *sstable.Reader
+	memory   int64 // bytes of index and filter
 	refs     atomic.Int32
 	obsolete atomic.Bool
 	remove   func() // deletes the file
@@ -49,7 +50,7 @@ func (e *Engine) openTable(info tableInfo) (*table, error) {
 			e.opts.Logger.Warn("an obsolete table stays until the next start", "path", path, "error", err)
 		}
 	}
-	return &table{tableInfo: info, reader: reader, remove: remove}, nil
+	return &table{tableInfo: info, reader: reader, memory: reader.MemoryBytes(), remove: remove}, nil
 }
 
 func (t *table) release() {

@@ -47,6 +47,9 @@ func (s *state) describe(st *kv.Stats) {
 	for level, tables := range s.levels {
 		bytes := s.levels.bytes(level)
 		st.DiskBytes += bytes
+		for _, t := range tables {
+			st.MemoryBytes += t.memory
+		}
 		st.Levels = append(st.Levels, kv.Level{Files: len(tables), Bytes: bytes})
 	}
 }

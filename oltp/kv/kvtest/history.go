@@ -3,9 +3,11 @@ package kvtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/internal/vfs/vfstest"
@@ -162,6 +164,19 @@ func (h *history) write() error {
 	for i := range ops {
 		ops[i] = kv.Op{Key: h.key(), Value: h.value()}
 	}
+	err := h.apply(lsn, ops)
+	for n := 0; errors.Is(err, vfstest.ErrInjected) && n < 100; n++ {
+		// The engine refuses while its background work fails, and tries that again.
+		time.Sleep(20 * time.Millisecond)
+		err = h.apply(lsn, ops)
+	}
+	if err == nil {
+		h.m.Apply(lsn, ops)
+	}
+	return err
+}
+
+func (h *history) apply(lsn uint64, ops []kv.Op) error {
 	if a, ok := h.e.(kv.Admitter); ok {
 		if err := a.Admit(ctx); err != nil {
 			return fmt.Errorf("admit: %w", err)
@@ -179,7 +194,6 @@ func (h *history) write() error {
 		clear(op.Key)
 		clear(op.Value)
 	}
-	h.m.Apply(lsn, ops)
 	return nil
 }
 

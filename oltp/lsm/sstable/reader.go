@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"unsafe"
 
 	"github.com/klauspost/compress/s2"
 
@@ -185,6 +186,15 @@ func (r *Reader) data(h handle, fill bool) ([]byte, error) {
 
 // Properties describes the table.
 func (r *Reader) Properties() Properties { return r.props }
+
+// MemoryBytes is what index and filter take.
+func (r *Reader) MemoryBytes() int64 {
+	n := len(r.filter)
+	for i := range r.index {
+		n += len(r.index[i].key) + int(unsafe.Sizeof(r.index[i]))
+	}
+	return int64(n)
+}
 
 // Close closes the file.
 func (r *Reader) Close() error { return r.file.Close() }
