@@ -124,13 +124,23 @@ func extract(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	return d.value(), nil
 }
 
-// datePart is extract in double precision.
-func datePart(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
-	v, err := extract(f, a)
-	if err != nil || v.IsNull() {
+// datePart is extract in double precision. Parts of a minute are added as floats
+// by PostgreSQL, which shows in the last digit.
+func datePart(_ *expr.Func, a []schemas.Value) (schemas.Value, error) {
+	d, null, err := field(a[0].Bytes(), a[1])
+	if err != nil || null {
 		return schemas.Null, err
 	}
-	return schemas.NewFloat(schemas.Float64, toFloat(v)), nil
+	x := toFloat(d.value())
+	switch unitNames[strings.ToLower(a[0].Bytes())] {
+	case "milliseconds":
+		us := d.coef.Int64()
+		x = float64(us/1e6)*1000 + float64(us%1e6)/1000
+	case "second":
+		us := d.coef.Int64()
+		x = float64(us/1e6) + float64(us%1e6)/1e6
+	}
+	return schemas.NewFloat(schemas.Float64, x), nil
 }
 
 func micros(us int64, scale int) dec { return dec{coef: big.NewInt(us), scale: scale} }

@@ -64,6 +64,19 @@ func TestRandomCallsAgainstPostgreSQL(t *testing.T) {
 	span := func() string { return randomInterval(r) }
 	double := func() string { return strconv.FormatFloat((r.Float64()-0.5)*100, 'g', 3, 64) }
 	pattern := func() string { return randomText(r, []string{"a", "b", "%", "_", `\\`, `\%`, "é"}, 8) }
+	place := func() string {
+		return []string{"Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"}[r.IntN(5)]
+	}
+	// turn is near the change of clocks in Berlin, New York or on Lord Howe.
+	turn := func() string {
+		day := []string{"2024-03-31", "2024-10-27", "2024-03-10", "2024-11-03", "2024-04-07", "2024-10-06"}[r.IntN(6)]
+		return fmt.Sprintf("%s %02d:%02d:00", day, r.IntN(24), 15*r.IntN(4))
+	}
+	unit := func() string {
+		return []string{"microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade", "century", "millennium"}[r.IntN(13)]
+	}
+	offset := func() string { return fmt.Sprintf("%d:%02d", r.IntN(20)-10, r.IntN(60)) }
+	letter := func() string { return []string{"a", "b", "é", "%"}[r.IntN(4)] }
 	word := func() string { return randomText(r, []string{"a", "b", "é", "%", `\`}, 10) }
 	for key, args := range map[string][]func() string{
 		"+(numeric,numeric)": {num, num}, "-(numeric,numeric)": {num, num}, "*(numeric,numeric)": {num, num},
@@ -78,6 +91,16 @@ func TestRandomCallsAgainstPostgreSQL(t *testing.T) {
 		"+(interval,interval)": {span, span}, "<(interval,interval)": {span, span},
 		"*(interval,double precision)": {span, double}, "/(interval,double precision)": {span, double},
 		"~~(text,text)": {word, pattern},
+		"timezone(text,timestamp without time zone)":     {place, turn},
+		"timezone(text,timestamp with time zone)":        {place, turn},
+		"date_trunc(text,timestamp with time zone,text)": {unit, turn, place},
+		"date_part(text,timestamp without time zone)":    {unit, stamp},
+		"date_trunc(text,timestamp without time zone)":   {unit, stamp},
+		"timezone(interval,timestamp without time zone)": {offset, turn},
+		"substring(text,integer,integer)":                {word, scale, scale},
+		"split_part(text,text,integer)":                  {word, letter, scale},
+		"translate(text,text,text)":                      {word, word, word},
+		"like_escape(text,text)":                         {pattern, letter},
 	} {
 		f := fn.Builtin().Impl(key)
 		if f == nil {

@@ -2,6 +2,7 @@ package rowexec
 
 import (
 	"math"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/sql/expr"
@@ -297,31 +298,32 @@ func timezone(f *expr.Func, a []schemas.Value) (schemas.Value, error) {
 	return atTime(f.Result, time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC))
 }
 
-// localTime reads the fields of t as local time. In a gap or an overlap PostgreSQL
-// takes standard time.
+// localTime reads the fields of t as local time. As PostgreSQL does, it reads a time
+// that a change of clocks skips with the offset before the change, and one that it
+// repeats with the offset after.
 func localTime(t time.Time, zone *time.Location) time.Time {
-	_, before := t.Add(-24 * time.Hour).In(zone).Zone()
-	_, after := t.Add(24 * time.Hour).In(zone).Zone()
-	early, late := t.Add(-time.Duration(before)*time.Second), t.Add(-time.Duration(after)*time.Second)
-	_, o1 := early.In(zone).Zone()
-	_, o2 := late.In(zone).Zone()
-	switch {
-	case before == after:
-		return early
-	case o1 == before && o2 != after:
-		return early
-	case o2 == after && o1 != before:
-		return late
-	case late.In(zone).IsDST():
-		return early
+	offsetAt := func(t time.Time) time.Duration {
+		_, seconds := t.In(zone).Zone()
+		return time.Duration(seconds) * time.Second
 	}
-	return late
+	before, after := offsetAt(t.Add(-24*time.Hour)), offsetAt(t.Add(24*time.Hour))
+	if late := t.Add(-after); offsetAt(late) == after {
+		return late
+	}
+	return t.Add(-before)
 }
 
+// zones remembers locations by name: loading one reads a file.
+var zones sync.Map
+
 func location(name string) (*time.Location, error) {
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
 		return nil, invalid("time zone %q not recognized", name)
 	}
+	zones.Store(name, zone)
 	return zone, nil
 }
