@@ -172,10 +172,12 @@ func noSlot(name string) error {
 	return schemas.Errorf(schemas.CodeNotFound, "42704", "replication slot %q does not exist", name)
 }
 
-// get returns a slot whose log is there. It needs mu.
+// get returns a slot whose log is there, of an open database. It needs mu.
 func (s *slots) get(name string) (*slot, error) {
 	sl := s.mu.byName[name]
 	switch {
+	case s.mu.closed:
+		return nil, ErrClosed
 	case sl == nil:
 		return nil, noSlot(name)
 	case sl.Lost != "":
