@@ -26,7 +26,14 @@ func Pow10(n int) int64 { return int64(pow10[n]) }
 // Wide makes a 128-bit number of a 64-bit one.
 func Wide(n int64) Int128 { return Int128{Hi: n >> 63, Lo: uint64(n)} }
 
-// Add128 adds without a check: two sums of coefficients below 10^38 cannot overflow.
+// AddFits adds; ok is false when the sum leaves the tier.
+func AddFits(a, b Int128) (sum Int128, ok bool) {
+	sum = Add128(a, b)
+	overflow := (a.Hi^sum.Hi)&(b.Hi^sum.Hi) < 0
+	return sum, !overflow && Fits128(sum)
+}
+
+// Add128 adds without a check.
 func Add128(a, b Int128) Int128 {
 	lo, c := bits.Add64(a.Lo, b.Lo, 0)
 	hi, _ := bits.Add64(uint64(a.Hi), uint64(b.Hi), c)

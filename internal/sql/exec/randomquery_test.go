@@ -190,7 +190,7 @@ func TestRandomQueries(t *testing.T) {
 	q := &queryMaker{r: r}
 	rounds, failures := 1500, 0
 	if testing.Short() {
-		rounds = 250
+		rounds = 120
 	}
 	for range rounds {
 		if !compare(t, db, stored(r, tables, []int{10, 100, 1000}[r.IntN(3)]), q.statement(), randomSettings(r)) {

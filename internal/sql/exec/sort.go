@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/sql/expr"
 	"github.com/millrace/millrace/internal/sql/kernel"
@@ -93,7 +94,8 @@ func (s *sortOp) keyAt(st *store, k int) *vector.Vector {
 	return st.cols[len(st.cols)-len(s.node.Keys)+k]
 }
 
-func (l *sortedList) sort() {
+// sort orders the rows; halt makes it end early, in no order.
+func (l *sortedList) sort(halt *atomic.Bool) {
 	st := l.store
 	if st.rows == 0 {
 		return
@@ -108,6 +110,9 @@ func (l *sortedList) sort() {
 	key := l.op.keyAt(st, 0)
 	prefixes(l.order, key, l.op.node.Keys[0])
 	slices.SortFunc(l.order, func(a, b sortRow) int {
+		if halt.Load() {
+			return 0 // the run is over: end soon, in any order
+		}
 		if a.prefix != b.prefix {
 			if a.prefix < b.prefix {
 				return -1
@@ -277,7 +282,7 @@ func comparablePrefixes(a, b *vector.Vector) bool {
 
 // prune keeps the first limit rows.
 func (s *sortSink) prune(limit int) {
-	s.list.sort()
+	s.list.sort(&s.q.halt)
 	fresh := s.op.newList()
 	sel := make([]uint32, limit)
 	for i := range sel {
@@ -292,7 +297,7 @@ func (s *sortSink) prune(limit int) {
 }
 
 func (s *sortSink) close() error {
-	s.list.sort()
+	s.list.sort(&s.q.halt)
 	s.done(s.list)
 	return nil
 }

@@ -153,8 +153,8 @@ func (a *sumNumAgg) addWide(g uint32, x decimal.Num) bool {
 	if w, ok = decimal.Scale128(w, a.scale-scale); !ok {
 		return false
 	}
-	s := decimal.Add128(a.acc[g].sum, w)
-	if !decimal.Fits128(s) || !decimal.Fits128(a.acc[g].sum) {
+	s, ok := decimal.AddFits(a.acc[g].sum, w)
+	if !ok {
 		return false
 	}
 	a.acc[g].sum = s

@@ -276,10 +276,11 @@ func addWide(b *Buffer, x, y *vector.Vector, n int, neg bool) bool {
 		if neg {
 			q = decimal.Neg128(q)
 		}
-		out[i] = decimal.Add128(p, q)
-		if !ok1 || !ok2 || !decimal.Fits128(out[i]) {
+		sum, ok := decimal.AddFits(p, q)
+		if !ok || !ok1 || !ok2 {
 			return false
 		}
+		out[i] = sum
 	}
 	b.Vec.DScale = joinScales(b, x, y, n, func(p, q int) int { return max(p, q) })
 	return true
