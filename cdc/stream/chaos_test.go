@@ -53,7 +53,7 @@ func TestCorruptLogs(t *testing.T) {
 // Everything at once, at random, again and again; in the end nothing is missing
 // and nothing is there twice.
 func TestChaos(t *testing.T) {
-	seeds := 24
+	seeds := 8
 	if testing.Short() {
 		seeds = 2
 	}
