@@ -40,7 +40,8 @@ type world struct {
 
 	faults   bool
 	loads    int
-	unheard  int // loads to come whose answer gets lost
+	unheard  int  // loads to come whose answer gets lost
+	greedy   bool // readers hand over all there is
 	reported []string
 }
 
@@ -256,6 +257,9 @@ func (r *reader) try() ([]Message, error) {
 		fallthrough
 	case r.next < uint64(len(log)):
 		to := r.next + 1 + r.w.rng.Uint64N(uint64(len(log))-r.next)
+		if r.w.greedy {
+			to = uint64(len(log))
+		}
 		out := append([]Message(nil), log[r.next:to]...)
 		r.next = to
 		return out, nil
@@ -389,6 +393,38 @@ func TestALoadThatWasDurableButUnheardOfIsNotLoadedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameRows(t, w.rows, expected(t, p, src.rows))
+}
+
+func TestLoadsGrowWithTheBacklogAndIdleOnesGoAtOnce(t *testing.T) {
+	p := plan(t, items, "*", "", "id", "line")
+	w := newWorld(t, 1, p)
+	w.greedy = true
+	src := &source{rng: rand.New(rand.NewPCG(1, 7)), rows: map[string]schemas.Row{}}
+	for range 300 {
+		w.publish(src.batch(10))
+	}
+	worker := w.worker("a")
+	stop := run(worker)
+	w.eventually()
+	if w.mu.Lock(); w.loads > 2*(dataPartitions+1) {
+		t.Errorf("%d loads for a backlog of 300 intervals", w.loads)
+	}
+	w.mu.Unlock()
+	for range 20 {
+		start := time.Now()
+		w.publish(src.batch(3))
+		w.eventually()
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("an idle worker took %v", took)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, w.rows, expected(t, p, src.rows))
+	if s := worker.Stats(); s.Messages < 300 || s.RowsOut < 3000 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestAGapIsLostNeverPassedOver(t *testing.T) {
