@@ -21,6 +21,7 @@ type transaction struct {
 	hashes    []uint64 // of the keys written
 	tables    []uint32 // whose rows are written
 	truncates []uint32 // emptied before the rows are written
+	parts     bool     // it takes several records of the log
 }
 
 // keepOps is how many operations' memory a transaction leaves to the next.
@@ -33,7 +34,7 @@ func (tx *transaction) reset() {
 	}
 	clear(tx.ops)
 	tx.ops, tx.hashes = tx.ops[:0], tx.hashes[:0]
-	tx.tables, tx.truncates = tx.tables[:0], tx.truncates[:0]
+	tx.tables, tx.truncates, tx.parts = tx.tables[:0], tx.truncates[:0], false
 }
 
 // committer is the state that commits go through one after the other.
@@ -125,7 +126,7 @@ func (db *DB) apply(lsn uint64, tx *transaction) error {
 	if c.broken != nil {
 		return unknownOutcome(c.broken)
 	}
-	if err := applyTo(db.engine, db.applied.Load(), lsn, tx); err != nil {
+	if err := applyTo(db.engine, db.applied.Load(), lsn, tx, db.opts.truncateBatch); err != nil {
 		// The commit is in the log and recovery will apply it; until then a later
 		// one must not be applied without it.
 		c.broken = fmt.Errorf("engine failed at %s, the database must be reopened: %w", schemas.LSN(lsn), err)
@@ -138,9 +139,10 @@ func (db *DB) apply(lsn uint64, tx *transaction) error {
 }
 
 // applyTo applies a transaction at lsn to an engine that has everything up to before.
-func applyTo(e kv.Engine, before, lsn uint64, tx *transaction) error {
+// A TRUNCATE deletes so many rows at once.
+func applyTo(e kv.Engine, before, lsn uint64, tx *transaction, truncateBatch int) error {
 	if len(tx.truncates) > 0 {
-		if err := applyTruncates(e, before, lsn, tx); err != nil {
+		if err := applyTruncates(e, before, lsn, tx, truncateBatch); err != nil {
 			return err
 		}
 	}
@@ -148,7 +150,6 @@ func applyTo(e kv.Engine, before, lsn uint64, tx *transaction) error {
 }
 
 const (
-	// truncateBatch is how many rows of a TRUNCATE are deleted at once.
 	truncateBatch = 128 << 10
 	// truncateSteps is how many LSNs before the commit's own may be used for that.
 	// Nobody reads at them, and a commit record is longer than that.
@@ -157,21 +158,25 @@ const (
 
 // applyTruncates deletes what tables have at before, except the rows that the
 // transaction writes again. Deletions go to the engine in batches at LSNs inside the
-// commit record; a checkpoint between them makes recovery apply the whole again.
-func applyTruncates(e kv.Engine, before, lsn uint64, tx *transaction) error {
+// commit record; a checkpoint between them makes recovery apply the whole again. A
+// transaction of several records takes one batch, because recovery from inside its
+// last one would not find the others.
+func applyTruncates(e kv.Engine, before, lsn uint64, tx *transaction, rows int) error {
 	written := make(map[string]bool, len(tx.ops))
 	for _, op := range tx.ops {
 		written[string(op.Key)] = true
 	}
 	var batch []kv.Op
-	at := lsn - truncateSteps
+	// Recovery may begin between two batches: those at or before its checkpoint are
+	// there, and what they deleted is not found again.
+	at := max(lsn-truncateSteps, before+1)
 	for _, id := range tx.truncates {
 		err := eachKey(e, before, id, func(key []byte) error {
 			if written[string(key)] {
 				return nil
 			}
 			batch = append(batch, kv.Op{Key: bytes.Clone(key)})
-			if len(batch) < truncateBatch || at == lsn-1 {
+			if len(batch) < rows || at >= lsn || tx.parts {
 				return nil
 			}
 			err := e.Apply(at, batch)

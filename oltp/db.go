@@ -98,7 +98,7 @@ func (db *DB) open() (err error) {
 	if db.format, err = openFormat(fsys, dir, db.opts.Engine); err != nil {
 		return err
 	}
-	open, err := engineNamed(db.format.Engine, db.opts.openEngine)
+	open, err := engineNamed(db.format.Engine)
 	if err != nil {
 		return err
 	}

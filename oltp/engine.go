@@ -41,10 +41,7 @@ func Engines() []string {
 	return names
 }
 
-func engineNamed(name string, instead engineOpener) (engineOpener, error) {
-	if instead != nil {
-		return instead, nil
-	}
+func engineNamed(name string) (engineOpener, error) {
 	if open := engines()[name]; open != nil {
 		return open, nil
 	}

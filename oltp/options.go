@@ -75,7 +75,7 @@ type Options struct {
 	// Seed feeds the jitter of retries.
 	Seed uint64
 
-	openEngine engineOpener // tests' own engine
+	truncateBatch int // rows of a TRUNCATE that are deleted at once; tests set it
 }
 
 // Validate names every value that cannot be.
@@ -135,6 +135,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SlotPolicy == "" {
 		o.SlotPolicy = SlotHold
+	}
+	if o.truncateBatch == 0 {
+		o.truncateBatch = truncateBatch
 	}
 	return o
 }

@@ -22,7 +22,7 @@ func (db *DB) recover(checkpoint uint64) error {
 		return err
 	}
 	defer r.Close()
-	re := replay{engine: db.engine, catalog: c, applied: checkpoint}
+	re := replay{engine: db.engine, catalog: c, applied: checkpoint, truncateBatch: db.opts.truncateBatch}
 	commits := 0
 	for ; ; commits++ {
 		tx, err := r.TryNext()
@@ -52,15 +52,18 @@ type replay struct {
 	applied uint64
 	tx      transaction
 	arena   arena
+
+	truncateBatch int
 }
 
 func (re *replay) apply(t *commitlog.Tx) error {
 	re.tx.reset()
 	re.arena = arena{}
+	re.tx.parts = t.Parts()
 	if err := t.Each(context.Background(), re.change); err != nil {
 		return err
 	}
-	if err := applyTo(re.engine, re.applied, uint64(t.LSN), &re.tx); err != nil {
+	if err := applyTo(re.engine, re.applied, uint64(t.LSN), &re.tx, re.truncateBatch); err != nil {
 		return err
 	}
 	re.applied = uint64(t.LSN)

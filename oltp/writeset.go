@@ -147,6 +147,7 @@ func (w *writeSet) prepare(tx *transaction) {
 		}
 		tx.ops = append(tx.ops, kv.Op{Key: e.key, Value: e.after})
 	}
+	tx.parts = tx.log.Parts()
 }
 
 // reset empties the set and keeps its memory, unless it is large.

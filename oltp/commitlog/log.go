@@ -137,6 +137,9 @@ func (r *Reader) TryNext() (*Tx, error) {
 			r.open = true
 			continue
 		}
+		if h.first > 0 && !r.open { // I8: never half a transaction
+			return nil, fmt.Errorf("%w: commit at %s without its %d changes before", ErrRecord, rec.Start, h.first)
+		}
 		r.tx = Tx{LSN: rec.End, Time: h.micros, reader: r, commit: rec.Payload, parts: r.open, from: r.from}
 		r.open = false
 		return &r.tx, nil
@@ -153,6 +156,9 @@ func (r *Reader) Position() schemas.LSN {
 
 // Close lets go of the log.
 func (r *Reader) Close() error { return r.wal.Close() }
+
+// Parts says whether the transaction takes several records.
+func (t *Tx) Parts() bool { return t.parts }
 
 // Each calls fn for every change, in order. Images hold until fn returns. One
 // record is in memory at a time, whatever the transaction's size (I6).

@@ -74,7 +74,6 @@ type Encoder struct {
 	full  [][]byte // finished parts
 	last  []byte   // the record being filled
 	count uint32
-	size  int
 }
 
 // keepBytes is how much memory an encoder keeps for the next transaction.
@@ -82,7 +81,7 @@ const keepBytes = 128 << 10
 
 // Reset empties the encoder. Memory of large transactions is let go.
 func (e *Encoder) Reset() {
-	e.full, e.count, e.size = nil, 0, 0
+	e.full, e.count = nil, 0
 	if e.last = e.last[:0]; cap(e.last) > keepBytes {
 		e.last = nil
 	}
@@ -97,7 +96,6 @@ func (e *Encoder) Add(op Op, table uint32, before, after []byte) {
 	if len(e.last) == 0 {
 		e.begin()
 	}
-	n := len(e.last)
 	e.last = binary.AppendUvarint(append(e.last, byte(op)), uint64(table))
 	if op.hasBefore() {
 		e.last = appendImage(e.last, before)
@@ -105,7 +103,6 @@ func (e *Encoder) Add(op Op, table uint32, before, after []byte) {
 	if op.hasAfter() {
 		e.last = appendImage(e.last, after)
 	}
-	e.size += len(e.last) - n
 	e.count++
 }
 
@@ -123,8 +120,8 @@ func appendImage(dst, image []byte) []byte {
 // Len is the number of changes.
 func (e *Encoder) Len() int { return int(e.count) }
 
-// Bytes is the size of the changes.
-func (e *Encoder) Bytes() int { return e.size }
+// Parts says whether the transaction takes several records.
+func (e *Encoder) Parts() bool { return len(e.full) > 0 }
 
 // records returns the records, the last one a commit at a time in µs.
 func (e *Encoder) records(micros int64, space [][]byte) [][]byte {
