@@ -157,13 +157,10 @@ func prefixes(order []sortRow, key *vector.Vector, k plan.SortKey) {
 	if k.NullsFirst {
 		nullBit = 0
 	}
-	if key.Enc == vector.Flat && key.Nulls == nil && (key.Type.Kind.Layout() == schemas.LayoutInt || key.Type.Kind == schemas.Numeric && key.Dec == vector.Dec64) {
-		var flip uint64
-		if k.Desc {
-			flip = math.MaxUint64
-		}
+	if wholeKey(key) {
+		flip, nulls := intPrefix(k)
 		for i := range order {
-			order[i].prefix = (uint64(key.Ints[order[i].row])^1<<63^flip)>>1 | nullBit ^ 1<<63
+			order[i].prefix = (uint64(key.Ints[order[i].row])^flip)>>1 | nulls
 		}
 		return
 	}
@@ -260,18 +257,55 @@ func (s *sortSink) contenders(rows kernel.Rows, keys []*vector.Vector) (of, dens
 	if !s.bounded || !comparablePrefixes(keys[0], s.op.keyAt(s.list.store, 0)) {
 		return rows, kernel.Rows{N: n}
 	}
+	sel := s.within(keys[0], n)
+	abs := make([]uint32, len(sel))
+	for i, r := range sel {
+		abs[i] = uint32(rows.At(int(r)))
+	}
+	return kernel.Rows{Sel: abs}, kernel.Rows{Sel: sel}
+}
+
+// within lists the rows whose prefix is not past the bound.
+func (s *sortSink) within(key *vector.Vector, n int) []uint32 {
+	sel := make([]uint32, 0, 64)
+	if k := s.op.node.Keys[0]; wholeKey(key) {
+		flip, nulls := intPrefix(k)
+		for i, x := range key.Ints[:n] {
+			if (uint64(x)^flip)>>1|nulls <= s.bound {
+				sel = append(sel, uint32(i))
+			}
+		}
+		return sel
+	}
 	s.order = extend(s.order[:cap(s.order)], n)[:n]
 	for i := range s.order {
 		s.order[i].row = uint32(i)
 	}
-	prefixes(s.order, keys[0], s.op.node.Keys[0])
-	abs, sel := make([]uint32, 0, 64), make([]uint32, 0, 64)
+	prefixes(s.order, key, s.op.node.Keys[0])
 	for i := range s.order {
 		if s.order[i].prefix <= s.bound {
-			abs, sel = append(abs, uint32(rows.At(i))), append(sel, uint32(i))
+			sel = append(sel, uint32(i))
 		}
 	}
-	return kernel.Rows{Sel: abs}, kernel.Rows{Sel: sel}
+	return sel
+}
+
+// wholeKey says whether a key column is plain integers, or coefficients, without NULLs.
+func wholeKey(v *vector.Vector) bool {
+	whole := v.Type.Kind.Layout() == schemas.LayoutInt || v.Type.Kind == schemas.Numeric && v.Dec == vector.Dec64
+	return whole && v.Enc == vector.Flat && v.Nulls == nil
+}
+
+// intPrefix gives what makes the prefix of an integer x: (x ^ flip) >> 1 | nulls.
+func intPrefix(k plan.SortKey) (flip, nulls uint64) {
+	flip = 1 << 63
+	if k.Desc {
+		flip = ^flip
+	}
+	if k.NullsFirst {
+		nulls = 1 << 63 // NULLs have 0 there
+	}
+	return flip, nulls
 }
 
 // comparablePrefixes says whether prefixes of two columns mean the same: those of

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"math"
 
 	"github.com/millrace/millrace/internal/vector"
@@ -90,19 +91,32 @@ func rangeCodes[C uint16 | uint32 | uint64](bits vector.Bitmap, codes []C, from,
 	}
 }
 
-// rangeBytes is rangeCodes for one-byte codes.
+// rangeBytes is rangeCodes for one-byte codes: eight at a time, each in its byte of a word
+// (the comparison of bytes within a word is from Hacker's Delight, chapter 2-18).
 func rangeBytes(bits vector.Bitmap, codes []uint8, from, width uint8, negate bool) {
+	const low, high = 0x0101010101010101, 0x8080808080808080
 	var flip uint64
 	if negate {
 		flip = ^flip
 	}
+	sub, most := uint64(from)*low, uint64(width)*low
 	for w := range bits {
 		if bits[w] == 0 {
 			continue
 		}
+		part := codes[w<<6 : min(w<<6+64, len(codes))]
 		var m uint64
-		for j, x := range codes[w<<6 : min(w<<6+64, len(codes))] {
-			m |= uint64(b2u(x-from <= width)) << (uint(j) & 63)
+		j := 0
+		for ; j+8 <= len(part); j += 8 {
+			x := binary.LittleEndian.Uint64(part[j:])
+			d := ((x | high) - (sub &^ high)) ^ ((x ^ ^sub) & high) // x - from, by byte
+			// The high bit of each byte of over: d > width.
+			t := (most | high) - (d &^ high)
+			over := (d&^most | ^(d^most)&^t) & high
+			m |= (^over & high) >> 7 * 0x0102040810204080 >> 56 << uint(j)
+		}
+		for ; j < len(part); j++ {
+			m |= uint64(b2u(part[j]-from <= width)) << uint(j)
 		}
 		bits[w] &= m ^ flip
 	}

@@ -36,8 +36,10 @@ func conjuncts(dst []expr.Expr, x expr.Expr) []expr.Expr {
 type Filter struct {
 	codes []*codeTest
 	rest  []*restTest
-	sel   []uint32
-	bits  vector.Bitmap
+	// inOrder is every conjunct as written, for Rows.
+	inOrder []*restTest
+	sel     []uint32
+	bits    vector.Bitmap
 }
 
 // restTest is a conjunct that is evaluated row by row of a batch.
@@ -66,6 +68,7 @@ func (c *Condition) NewFilter(env Env) (*Filter, error) {
 			return nil, err
 		}
 		rest := &restTest{eval: eval}
+		f.inOrder = append(f.inOrder, rest)
 		if test == nil {
 			f.rest = append(f.rest, rest)
 			continue
@@ -98,9 +101,8 @@ func (f *Filter) NewChunk() {
 		if t.dict != nil {
 			t.dict.NewChunk()
 		}
-		t.rest.eval.NewChunk()
 	}
-	for _, r := range f.rest {
+	for _, r := range f.inOrder {
 		r.eval.NewChunk()
 	}
 }
@@ -158,16 +160,10 @@ func dropFalse(bits vector.Bitmap, rows []uint32, v *vector.Vector) {
 }
 
 // Rows returns the rows among some of a batch for which the condition is true, in the
-// memory of the filter.
+// memory of the filter. Conjuncts run in the order in which they are written, each for the
+// rows that are left.
 func (f *Filter) Rows(cols []*vector.Vector, rows Rows) (Rows, error) {
-	tests := make([]*restTest, 0, len(f.codes)+len(f.rest))
-	for _, t := range f.codes {
-		tests = append(tests, t.rest)
-		for _, u := range t.also {
-			tests = append(tests, u.rest)
-		}
-	}
-	for _, r := range append(tests, f.rest...) {
+	for _, r := range f.inOrder {
 		if rows.Len() == 0 {
 			break
 		}

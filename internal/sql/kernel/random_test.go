@@ -279,7 +279,7 @@ func TestAgainstRows(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rounds := 3000
 	if testing.Short() {
-		rounds = 400
+		rounds = 1000
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	g := newGenerator(r)
