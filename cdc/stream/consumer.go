@@ -24,7 +24,7 @@ type ConsumerOptions struct {
 	Worker string
 	// FetchBytes limits what one request asks for; default 4 MiB.
 	FetchBytes int
-	// BufferBytes limits what waits in each partition's reader; default 4 MiB. A
+	// BufferBytes limits what waits in each partition's reader; default 2 MiB. A
 	// message larger than that is still taken whole.
 	BufferBytes int
 	// MaxWait is how long a request waits at the broker for a first record;
@@ -43,7 +43,7 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 		o.FetchBytes = 4 << 20
 	}
 	if o.BufferBytes == 0 {
-		o.BufferBytes = 4 << 20
+		o.BufferBytes = 2 << 20
 	}
 	if o.MaxWait == 0 {
 		o.MaxWait = 200 * time.Millisecond

@@ -59,7 +59,8 @@ func permanent(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case schemas.CodeIO, schemas.CodeTimeout, schemas.CodeCanceled, schemas.CodeFenced, schemas.CodeNotReady, schemas.CodeOverloaded:
+	case schemas.CodeIO, schemas.CodeTimeout, schemas.CodeCanceled, schemas.CodeFenced, schemas.CodeNotReady, schemas.CodeOverloaded,
+		schemas.CodeNotFound: // a worker has yet to register the pipeline
 		return false
 	}
 	return true
