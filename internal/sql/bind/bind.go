@@ -52,8 +52,7 @@ type binder struct {
 
 type param struct {
 	kind schemas.Kind
-	at   schemas.Pos
-	seen bool
+	at   schemas.Pos // of its first use
 }
 
 func newBinder(cat catalog.Catalog, opt Options) *binder {
@@ -90,16 +89,14 @@ func (b *binder) newID() expr.ColumnID {
 	return b.lastID
 }
 
-// paramTypes are the inferred types; a parameter whose type nothing tells is refused.
+// paramTypes are the inferred types; a parameter whose type nothing tells is refused, and
+// so is one that is left out before another.
 func (b *binder) paramTypes() []schemas.Type {
 	var out []schemas.Type
 	for i, p := range b.params {
-		if p.kind == fn.Unknown && p.seen {
+		if p.kind == fn.Unknown {
 			b.fail(errorAt(p.at, schemas.CodeType, "42P18", "could not determine data type of parameter $%d", i+1).
 				hint("add a cast: $%d::integer", i+1))
-		}
-		if p.kind == fn.Unknown {
-			p.kind = schemas.Text // never used
 		}
 		out = append(out, schemas.Type{Kind: p.kind})
 	}

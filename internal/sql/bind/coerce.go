@@ -45,6 +45,7 @@ func (b *binder) literal(x *parse.Literal) expr.Expr {
 
 // numberBase is 0, "see the prefix", for 0x, 0o and 0b; 0123 is decimal.
 func numberBase(s string) int {
+	s = strings.TrimPrefix(s, "-")
 	if len(s) > 2 && s[0] == '0' && strings.IndexByte("xXoObB", s[1]) >= 0 {
 		return 0
 	}
@@ -75,8 +76,8 @@ func (b *binder) param(x *parse.Param) expr.Expr {
 		b.params = append(b.params, param{})
 	}
 	p := &b.params[x.Number-1]
-	if !p.seen {
-		p.seen, p.at = true, x.Pos()
+	if !p.at.Known() {
+		p.at = x.Pos()
 	}
 	return &expr.Param{Node: node(p.kind, x.Pos()), Index: x.Number - 1}
 }

@@ -18,15 +18,8 @@ func (b *binder) op(x *parse.Op, c *context) expr.Expr {
 	return b.operator(x.Name, b.expr(x.Left, c), right, x.Pos())
 }
 
-// prefix binds a sign. The sign of a number literal is part of it, so that
-// -9223372036854775808 is a bigint.
+// prefix binds a sign.
 func (b *binder) prefix(x *parse.Op, arg expr.Expr) expr.Expr {
-	lit, ok := x.Right.(*parse.Literal)
-	if ok && x.Name == "-" && lit.Kind == parse.NumberLiteral && numberBase(lit.Text) == 10 {
-		negative := *lit
-		negative.Text = "-" + lit.Text
-		return b.literal(&negative)
-	}
 	if k := arg.Type().Kind; x.Name == "+" && k.IsNumber() {
 		return arg
 	} else if x.Name == "+" && k == fn.Unknown {

@@ -169,3 +169,34 @@ select age(now(), now()), age(timestamp '2024-01-01', timestamp '2024-01-01'), a
 select text 'a', varchar 'b', char 'c', 'abc'::char(2), 'abc'::varchar(2), bpchar 'x'
 select text(1), int4('1'), float8(1), date('2024-01-01'), numeric(1)
 select 1e3, .5, 5.
+select id from orders order by -1
+select id from orders group by -1
+select id from orders order by - (1)
+select id from orders order by +1
+select status from orders group by status order by -2
+select from orders
+select id from orders group by null
+select id from orders order by null
+select 1 from orders group by 'x'
+select o.id, o.status from orders o group by o.id order by o.total
+select distinct on (id) id from orders
+select count(*) from orders, lines where orders.id = lines.order_id group by orders.id having max(lines.price) > 1 and orders.total > 1
+select sum(id) as id from orders order by id
+select sum(id) as s from orders group by status order by s, status
+select status as x, count(*) from orders group by x
+select lower(status) as status from orders group by status
+select lower(status) as status from orders group by lower(status)
+select lower(status) as l from orders group by l order by l
+select 1 as one group by one
+select 1 as one, 'x' as y group by one, y
+select 'x' as y group by 1 order by 1
+select id + $1, $1 from orders
+select $1::text, $1
+select * from (select $1 as a) t where a = 1
+select * from (values ($1), (2)) t
+select 1 where $1
+select $2
+select $1 || $2
+select * from orders where status in ($1, $2) and id in ($3, 4) and created_at > $4 and total between $5 and $6
+select lower($1), left($2, $3), round($4, 2), date_trunc($5, created_at) from orders
+select coalesce($1, total), nullif($2, id), case when id = 1 then $3 else total end from orders

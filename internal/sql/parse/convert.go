@@ -3,6 +3,7 @@ package parse
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -257,14 +258,7 @@ func (c *converter) limits(q *Query, s *ast.SelectStmt) {
 			c.refuse("FETCH … WITH TIES is", c.keyword("fetch"))
 		}
 		c.keyword("limit", "fetch")
-		if c.next < len(c.tokens) && (c.tokens[c.next].is("all") || c.tokens[c.next].is("null")) {
-			return // LIMIT ALL
-		}
-		if c.next+1 < len(c.tokens) && (c.tokens[c.next+1].is("row") || c.tokens[c.next+1].is("rows")) {
-			q.Limit = &Literal{at: at(c.here()), Kind: NumberLiteral, Text: "1"} // FETCH FIRST ROW ONLY
-			return
-		}
-		q.Limit = c.expr(s.LimitCount)
+		q.Limit = c.count(s.LimitCount)
 	}
 	offset := func() {
 		if !isNil(s.LimitOffset) {
@@ -279,6 +273,24 @@ func (c *converter) limits(q *Query, s *ast.SelectStmt) {
 	}
 	count()
 	offset()
+}
+
+// count converts the argument of LIMIT or FETCH: nil for ALL, and a 1 that is not
+// written in FETCH FIRST ROW ONLY.
+func (c *converter) count(n ast.Node) Expr {
+	k, ok := n.(*ast.A_Const)
+	if ok && isNullConst(k) {
+		c.keyword("all", "null")
+		return nil
+	}
+	var one *ast.Integer
+	if ok {
+		one, ok = k.Val.(*ast.Integer)
+	}
+	if ok && c.next+1 < len(c.tokens) && (c.tokens[c.next+1].is("row") || c.tokens[c.next+1].is("rows")) && c.tokens[c.next].class == keyword {
+		return &Literal{at: at(c.here()), Kind: NumberLiteral, Text: strconv.Itoa(one.IVal)}
+	}
+	return c.expr(n)
 }
 
 func items(l *ast.NodeList) []ast.Node {

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -106,14 +107,14 @@ func (c *converter) column(n *ast.ColumnRef) Expr {
 }
 
 func (c *converter) constant(n *ast.A_Const) Expr {
-	if n.Isnull {
+	if isNullConst(n) {
 		return &Literal{at: at(c.keyword("null")), Kind: NullLiteral}
 	}
 	switch v := n.Val.(type) {
 	case *ast.Integer:
-		return c.signed(v.IVal < 0)
+		return c.number(strconv.Itoa(v.IVal))
 	case *ast.Float:
-		return c.signed(strings.HasPrefix(v.FVal, "-"))
+		return c.number(v.FVal)
 	case *ast.String:
 		return &Literal{at: at(c.class(text)), Kind: StringLiteral, Text: v.SVal}
 	case *ast.Boolean:
@@ -127,25 +128,20 @@ func (c *converter) constant(n *ast.A_Const) Expr {
 	return nil
 }
 
-// signed is a number to which the grammar may have added the sign before it, as it does
-// after BETWEEN.
-func (c *converter) signed(negative bool) Expr {
-	if !negative {
-		return c.number()
-	}
-	out := &Op{at: at(c.symbol("-")), Name: "-"}
-	out.Right = c.number()
-	return out
+func isNullConst(n *ast.A_Const) bool {
+	_, null := n.Val.(*ast.Null)
+	return n.Isnull || null
 }
 
-// number takes the literal's text from its token, which no conversion has rounded.
-func (c *converter) number() Expr {
-	raw := ""
-	pos := c.claim(func(t *token) bool {
-		raw = t.raw
-		return t.class == number
-	})
-	return &Literal{at: at(pos), Kind: NumberLiteral, Text: raw}
+// number makes a numeric literal. Its value is the grammar's: tokens only tell the place.
+// The grammar has already added the sign in some places, such as after BETWEEN.
+func (c *converter) number(value string) Expr {
+	if strings.HasPrefix(value, "-") {
+		pos := c.symbol("-")
+		c.class(number)
+		return &Literal{at: at(pos), Kind: NumberLiteral, Text: value}
+	}
+	return &Literal{at: at(c.class(number)), Kind: NumberLiteral, Text: value}
 }
 
 // operator converts everything that the grammar makes an A_Expr of.
@@ -202,6 +198,9 @@ func (c *converter) plainOperator(n *ast.A_Expr) Expr {
 		c.refuse("postfix operators are", out.Pos())
 	}
 	out.Right = c.expr(n.Rexpr)
+	if lit, ok := out.Right.(*Literal); ok && out.Left == nil && out.Name == "-" && lit.Kind == NumberLiteral && !strings.HasPrefix(lit.Text, "-") {
+		return &Literal{at: out.at, Kind: NumberLiteral, Text: "-" + lit.Text} // so that -9223372036854775808 is a bigint
+	}
 	return out
 }
 

@@ -15,6 +15,8 @@ func (c *converter) from(n ast.Node) From {
 		return c.derived(n)
 	case *ast.JoinExpr:
 		return c.join(n)
+	case *ast.ParenExpr:
+		return c.from(n.Expr)
 	case *ast.RangeFunction:
 		c.refuse("functions in FROM are", c.peek().at)
 	case *ast.RangeTableSample:

@@ -150,7 +150,7 @@ func (c *converter) typmods(n *ast.TypeName, pos schemas.Pos) []int {
 		if !ok {
 			c.fail(&schemas.Error{Code: schemas.CodeSyntax, SQLState: "42601", Pos: pos, Message: "type modifiers must be whole numbers"})
 		}
-		if t := c.peek(); t.class == number {
+		if c.next < len(c.tokens) && (c.tokens[c.next].punct("(") || len(mods) > 0) { // else it is not written
 			c.class(number)
 		}
 		mods = append(mods, v.IVal)

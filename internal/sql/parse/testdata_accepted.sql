@@ -21,3 +21,11 @@ table orders order by id fetch next row only
 select (((a))), ((a + (b)) :: int), f(), g((a)), h(a, (b)), ((select_me)) from x where (((a))) in ((1), (2))
 select a from t limit all
 select a from t where b = any_name and "select" = 1 and 'it''s' = E'a\nb' and $$x$$ = U&'\0061'
+select '1'::char, 5, a::character, 6, b::numeric(5), 7, c::numeric(5, 2), 8, cast('x' as char), 9, timestamp(6) '2020-01-01', 10
+select a from t where a between -1 and -b and c between - 2 and -(3) and d in (-1, - 1.5, - -2) limit 5 offset 6
+select a from t offset 5 rows fetch first 3 rows only
+select a from t offset 5 fetch first row only
+select a from t limit (1 + 2) offset (3)
+select count(*) filter (where a > 1), count(all a), sum(distinct b + 1) from t group by all a, 2
+select a as b, c d, e "f", g from (t join u using (x)) join (v cross join w) on v.a = w.b
+select not a, not not b, (not c) is true, -a ^ 2, - (a + 1), @ a, a is null is not false

@@ -62,9 +62,9 @@ func pushScan(n *plan.Scan, conds []expr.Expr) plan.Node {
 	return &c
 }
 
-// pushJoin gives each side what reads only it; the rest joins.
+// pushJoin gives each side what reads only it, or follows for it; the rest joins.
 func pushJoin(n *plan.Join, conds []expr.Expr) plan.Node {
-	all := append(conjuncts(nil, n.Cond), conds...)
+	all := implied(append(conjuncts(nil, n.Cond), conds...))
 	leftColumns, rightColumns := columnsOf(n.Left), columnsOf(n.Right)
 	var left, right, both []expr.Expr
 	for _, c := range all {
