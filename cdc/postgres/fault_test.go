@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/pgtest"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/schemas"
+	"github.com/millrace/millrace/schemas/change"
 	"github.com/millrace/millrace/schemas/load"
 )
 
@@ -455,7 +456,7 @@ func (s *slowSink) Chunk(ctx context.Context, c load.Snapshot) error {
 func TestTruncateMeanwhile(t *testing.T) {
 	db := pg.Database(t)
 	var tables []string
-	for i := range 4 {
+	for i := range 6 {
 		db.Exec("CREATE TABLE m%d (id int PRIMARY KEY); INSERT INTO m%d SELECT generate_series(1, 20000)", i, i)
 		tables = append(tables, fmt.Sprintf("public.m%d", i))
 	}
@@ -473,10 +474,13 @@ func TestTruncateMeanwhile(t *testing.T) {
 		done <- err
 	}()
 	<-sink.began
-	other := pgtest.Open(t, db.DSN)
-	truncated := make(chan error, 1)
-	go func() { truncated <- other.TryExec("TRUNCATE m0, m1, m2, m3") }()
-	for db.One("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0" {
+	// Both readers are in their first tables; each of the others gets a TRUNCATE.
+	truncated := make(chan error, len(tables))
+	for _, name := range tables[2:] {
+		other := pgtest.Open(t, db.DSN)
+		go func() { truncated <- other.TryExec("TRUNCATE %s", name) }()
+	}
+	for db.One("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") != "4" {
 		time.Sleep(10 * time.Millisecond)
 	}
 	began := time.Now()
@@ -487,8 +491,10 @@ func TestTruncateMeanwhile(t *testing.T) {
 	if d := time.Since(began); d > 5*time.Second {
 		t.Errorf("the snapshot took %v", d)
 	}
-	if err := <-truncated; err != nil {
-		t.Fatal(err)
+	for range tables[2:] {
+		if err := <-truncated; err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, name := range tables {
 		if n := len(f.tables[name]); n != 20000 {
@@ -556,4 +562,51 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%+v", i)
 		}
 	}
+}
+
+// TestCommitEnd: the LSN of a change is where its commit ends, which is what the
+// source tells right after the commit.
+func TestCommitEnd(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{})
+	db := srv.Connect(t, "postgres")
+	db.Exec("CREATE TABLE e (id int PRIMARY KEY)")
+	s := newSource(t, db, "ends", Options{Tables: []string{"public.e"}})
+	f := &positions{fold: newFold()}
+	if _, err := s.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at, err := s.Snapshot(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 20 {
+		db.Exec("INSERT INTO e VALUES (%d), (%d)", 2*i, 2*i+1)
+		end := db.One("SELECT pg_current_wal_lsn()") + "/0"
+		want = append(want, end, strings.TrimSuffix(end, "0")+"1")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	f.learn(s.mu.described.Tables[0])
+	f.w = at
+	go func() { done <- s.Stream(ctx, at, f) }()
+	f.await(t, db.One("SELECT pg_current_wal_lsn()"), done)
+	cancel()
+	<-done
+	if strings.Join(f.seen, " ") != strings.Join(want, " ") {
+		t.Errorf("positions are\n%v, not\n%v", f.seen, want)
+	}
+}
+
+// positions notes where changes stand.
+type positions struct {
+	*fold
+	seen []string
+}
+
+func (p *positions) Changes(ctx context.Context, b *change.Batch) error {
+	for i := range b.Ops {
+		p.seen = append(p.seen, fmt.Sprintf("%s/%d", b.LSN[i], b.Ordinal[i]))
+	}
+	return p.fold.Changes(ctx, b)
 }
