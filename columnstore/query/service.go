@@ -220,18 +220,13 @@ func (s *Service) start(a *Answer, req Request) error {
 	if err != nil {
 		return err
 	}
-	if stmt.Explain {
-		if stmt, err = explained(stmt); err != nil {
-			return err
-		}
-	}
 	a.shape, a.execAt = stmt.Shape, s.opts.Clock.Now()
 	a.stats.Plan = a.execAt.Sub(planAt)
 	memory := s.opts.Memory
 	if req.Memory > 0 {
 		memory = min(memory, req.Memory)
 	}
-	a.result, err = exec.Run(a.ctx, stmt, exec.Options{
+	a.result, err = sql.Run(a.ctx, stmt, exec.Options{
 		Params: params, Threads: s.opts.Threads, MemoryLimit: memory, Now: a.start,
 	})
 	if err != nil {

@@ -2,12 +2,8 @@ package query
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/millrace/millrace/internal/pgtext"
-	"github.com/millrace/millrace/internal/sql/explain"
-	"github.com/millrace/millrace/internal/sql/expr"
-	"github.com/millrace/millrace/internal/sql/plan"
 	"github.com/millrace/millrace/schemas"
 )
 
@@ -30,20 +26,4 @@ func bindParams(types []schemas.Type, texts []schemas.Value) ([]schemas.Value, e
 		out[i] = v
 	}
 	return out, nil
-}
-
-// explained is the statement that answers with the plan of st, a line a row.
-func explained(st *plan.Statement) (*plan.Statement, error) {
-	if st.Analyze {
-		e := schemas.Errorf(schemas.CodeUnsupported, "0A000", "EXPLAIN ANALYZE is not supported")
-		e.Hint = "EXPLAIN shows the plan; stats in the answer tell rows, bytes and times"
-		return nil, e
-	}
-	text := schemas.Type{Kind: schemas.Text}
-	lines := &plan.Values{Out: []plan.Column{{ID: 1, Name: "QUERY PLAN", Type: text, NotNull: true}}}
-	for _, line := range strings.Split(strings.TrimRight(explain.Plan(st.Root), "\n"), "\n") {
-		c := &expr.Const{Node: expr.Node{Typ: text}, Value: schemas.NewText(line)}
-		lines.Rows = append(lines.Rows, []expr.Expr{c})
-	}
-	return &plan.Statement{Root: lines, Shape: st.Shape}, nil
 }
