@@ -3,6 +3,8 @@ package wal
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"time"
 
 	"github.com/millrace/millrace/internal/vfs"
 )
@@ -12,6 +14,7 @@ import (
 // covers all that came meanwhile.
 func (l *Log) flush() {
 	defer close(l.stopped)
+	skip := 0
 	for {
 		g := l.take()
 		if g == nil {
@@ -25,7 +28,39 @@ func (l *Log) flush() {
 		if l.opts.OnSync != nil {
 			l.opts.OnSync(info)
 		}
+		if skip > 0 {
+			skip--
+		} else if g.batches >= gatherFrom && !l.gather() {
+			skip = gatherSkip
+		}
 	}
+}
+
+const (
+	gatherFrom   = 4 // batches in a group from which gathering pays
+	gatherYields = 3
+	// A yield takes microseconds, but a whole time slice for each goroutine that
+	// computes when the processors are busy: after one that slow come so many
+	// groups without.
+	gatherSlow = 200 * time.Microsecond
+	gatherSkip = 100
+)
+
+// gather lets the writers that were just acknowledged append their next records
+// before the next group is taken. Otherwise these would miss it, and writers fall
+// into two halves, each of which waits for the other's sync before its own. It
+// says whether yielding was fast.
+func (l *Log) gather() bool {
+	begin := l.opts.Clock.Now()
+	for n, before := 0, l.AppendedLSN(); n < gatherYields; n++ {
+		runtime.Gosched()
+		now := l.AppendedLSN()
+		if now == before {
+			break
+		}
+		before = now
+	}
+	return l.opts.Clock.Now().Sub(begin) < gatherSlow
 }
 
 // take waits for records and makes their group the one in flight. It returns nil

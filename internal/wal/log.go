@@ -46,6 +46,7 @@ type group struct {
 	end     LSN // of the last record
 	buf     []byte
 	records int
+	batches int
 	done    chan struct{} // closed once err is set or everything is durable
 	err     error
 }
@@ -94,6 +95,7 @@ func (l *Log) add(payloads [][]byte) {
 		l.next += recordHeader + LSN(len(p))
 	}
 	g.records += len(payloads)
+	g.batches++
 	g.end, l.end = l.next, l.next
 }
 
