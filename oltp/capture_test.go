@@ -181,6 +181,31 @@ func TestSnapshotAndLog(t *testing.T) {
 	require.Empty(t, Diff(DumpNow(t, db), copied))
 }
 
+// TestOldSnapshotStands reads a snapshot again after its rows were changed, deleted,
+// flushed and compacted many times.
+func TestOldSnapshotStands(t *testing.T) {
+	o := small(vfstest.NewMem())
+	o.MemoryBytes = 60 << 10
+	db := open(t, o)
+	Create(t, db, Accounts(), Lines(), Everything())
+	churn(t, db, 1, 200)
+	tx, err := db.Begin(ctx, oltp.TxOptions{ReadOnly: true})
+	require.NoError(t, err)
+	defer tx.Rollback()
+	want := Dump(t, db, tx)
+	for round := range uint64(5) {
+		churn(t, db, 2+round, 150)
+		_, err := db.Update(ctx, func(tx *oltp.Tx) error { return tx.Truncate("accounts") })
+		require.NoError(t, err)
+		require.NoError(t, db.Checkpoint(ctx))
+		require.Empty(t, Diff(want, Dump(t, db, tx)))
+	}
+	s := db.Stats()
+	require.Positive(t, s.Engine.Compactions)
+	require.Equal(t, 1, s.Running)
+	require.Equal(t, tx.SnapshotLSN(), s.OldestSnapshot)
+}
+
 // holdLogSync makes the log's next fdatasync wait for release, or the end of the test;
 // reached is closed when it waits.
 func holdLogSync(t testing.TB, faults *vfstest.Faults) (reached chan struct{}, release func()) {
