@@ -35,18 +35,27 @@ type rig struct {
 	stops    []func()
 }
 
-func newRig(t *testing.T, seed uint64) *rig {
+// bareRig has no broker yet.
+func bareRig(t *testing.T, seed uint64) *rig {
 	r := &rig{t: t, dir: t.TempDir(), source: streamtest.NewSource(), metrics: prometheus.NewRegistry()}
 	r.work, r.house = streamtest.NewWorkload(r.source, seed), streamtest.NewWarehouse(r.source)
+	t.Cleanup(func() {
+		r.stop()
+		if r.broker != nil {
+			_ = r.broker.Close()
+		}
+	})
+	return r
+}
+
+// newRig is a rig with the embedded broker.
+func newRig(t *testing.T, seed uint64) *rig {
+	r := bareRig(t, seed)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	r.addr = l.Addr().String()
 	require.NoError(t, l.Close())
 	r.startBroker()
-	t.Cleanup(func() {
-		r.stop()
-		_ = r.broker.Close()
-	})
 	return r
 }
 
