@@ -2,6 +2,8 @@
 // engine: an ordered map from byte keys to byte values, many versions of each,
 // whose durability comes from the commit log above it. Engines never sync on
 // commit; they checkpoint, and recovery replays the log from the checkpoint's LSN.
+// An engine makes nothing durable that the log could still lose: its options carry
+// a function that waits until the log is durable up to an LSN.
 package kv
 
 import (
@@ -61,7 +63,8 @@ type Admitter interface {
 	Admit(ctx context.Context) error
 }
 
-// Iterator walks live keys in order, in either direction. It starts before the
+// Iterator walks live keys in order, in either direction. While open it holds the
+// memory and the files of its snapshot. It starts before the
 // first key: call SeekGE, First or Last, or Next for the first. Past the last key,
 // Prev goes back to it; before the first, Next goes to that. Key and Value hold
 // until the next move. After false from a move, Err tells an end from a failure.
