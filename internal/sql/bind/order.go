@@ -83,7 +83,7 @@ func (b *binder) sorted(n plan.Node, keys []plan.SortKey) plan.Node {
 }
 
 // limited applies LIMIT and OFFSET: bigint constants or parameters.
-func (b *binder) limited(n plan.Node, q *parse.Query, _ *with) plan.Node {
+func (b *binder) limited(n plan.Node, q *parse.Query) plan.Node {
 	count, offset := b.limit(q.Limit, "LIMIT"), b.limit(q.Offset, "OFFSET")
 	if count == nil && offset == nil {
 		return n

@@ -64,7 +64,7 @@ func (b *binder) query(q *parse.Query, w *with) *query {
 	case q.Select != nil:
 		out = b.selectQuery(q, w)
 	case q.Values != nil:
-		out = b.values(q, w)
+		out = b.values(q)
 	default:
 		out = b.union(q, w)
 	}
@@ -145,7 +145,7 @@ func (b *binder) selectQuery(q *parse.Query, w *with) *query {
 		out.node = &plan.Distinct{Input: out.node}
 	}
 	out.node = b.sorted(out.node, keys)
-	out.node = b.limited(out.node, q, w)
+	out.node = b.limited(out.node, q)
 	out.node = c.trim(out.node)
 	return out
 }

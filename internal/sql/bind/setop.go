@@ -43,7 +43,7 @@ func (b *binder) union(q *parse.Query, w *with) *query {
 		bound.node = &plan.Distinct{Input: out}
 	}
 	bound.node = b.sorted(bound.node, b.orderByOutput(q.OrderBy, out.Out))
-	bound.node = b.limited(bound.node, q, w)
+	bound.node = b.limited(bound.node, q)
 	return bound
 }
 
@@ -105,7 +105,7 @@ func (b *binder) orderByOutput(list []parse.SortBy, columns []plan.Column) []pla
 }
 
 // values binds VALUES: constant rows, each column in its common type.
-func (b *binder) values(q *parse.Query, w *with) *query {
+func (b *binder) values(q *parse.Query) *query {
 	width := len(q.Values[0])
 	ctx := &context{scope: &scope{}, clause: "VALUES"}
 	v := &plan.Values{Rows: make([][]expr.Expr, len(q.Values))}
@@ -132,6 +132,6 @@ func (b *binder) values(q *parse.Query, w *with) *query {
 		out.at = append(out.at, start(x))
 	}
 	out.node = b.sorted(out.node, b.orderByOutput(q.OrderBy, v.Out))
-	out.node = b.limited(out.node, q, w)
+	out.node = b.limited(out.node, q)
 	return out
 }

@@ -200,3 +200,40 @@ select $1 || $2
 select * from orders where status in ($1, $2) and id in ($3, 4) and created_at > $4 and total between $5 and $6
 select lower($1), left($2, $3), round($4, 2), date_trunc($5, created_at) from orders
 select coalesce($1, total), nullif($2, id), case when id = 1 then $3 else total end from orders
+select 1 frm t x
+select (1
+select 1)
+select from from
+select 'a
+select 1 where
+select a b c
+select 1 +
+select * from orders where and id = 1
+select * from orders order id
+select count(* from orders
+select 1 group by
+select * from orders limit limit
+select id from orders where id = = 1
+select case when 1 then 2
+select cast(1 integer)
+select 1::
+select 1 from orders,
+select "a
+select 1 as select
+-- differs: the lexer reads on behind a lone dollar
+select $
+select 1 /* x
+-- differs: an escape in a literal is a syntax error at the literal
+select E'\u12'
+select 1..2
+select id from orders where status like
+select id between 1 from orders
+select é from orders
+select 'é', nosuch from orders
+select 'é' || 1 + 1
+with a as select 1 select 1
+values 1, 2
+values (1,)
+select 1; select 2
+select interval '1' foo
+select all distinct 1

@@ -74,18 +74,18 @@ func parseOne(sql string, skip int) (c *converter, stmt ast.Stmt, err error) {
 	if err != nil {
 		return nil, nil, syntaxError(err, tokens, skip)
 	}
-	var real []ast.Stmt
+	var found []ast.Stmt
 	for _, s := range stmts {
 		if s != nil {
-			real = append(real, s)
+			found = append(found, s)
 		}
 	}
-	switch c = (&converter{tokens: tokens}); len(real) {
+	switch c = (&converter{tokens: tokens}); len(found) {
 	case 0:
 		return nil, nil, &schemas.Error{Code: schemas.CodeSyntax, SQLState: "42601", Message: "there is no statement",
 			Pos: schemas.Pos{Line: 1, Column: 1}}
 	case 1:
-		return c, real[0], nil
+		return c, found[0], nil
 	}
 	return nil, nil, &schemas.Error{Code: schemas.CodeSyntax, SQLState: "42601", Pos: c.afterSemicolon(),
 		Message: "only one statement is allowed at a time"}
