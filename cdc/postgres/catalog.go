@@ -101,7 +101,9 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence IN ('p', 'u')
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 ORDER BY n.nspname, c.relname`
 
-// A domain's type is followed to its base; a domain's modifier stands in the
+// A column can be TOASTed when its table has a TOAST table, which PostgreSQL makes
+// when a row may be too long for a page; a partitioned table leaves that to its
+// partitions. A domain's type is followed to its base; a domain's modifier stands in the
 // innermost domain that has one.
 const columnsSQL = `
 WITH RECURSIVE base(oid, at, mod) AS (
@@ -113,8 +115,8 @@ WITH RECURSIVE base(oid, at, mod) AS (
   SELECT b.oid, b.at, b.mod FROM base b JOIN pg_type t ON t.oid = b.at WHERE t.typtype <> 'd'
 )
 SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod),
-       a.attnotnull, a.attstorage <> 'p', a.attgenerated <> '', r.at, CASE WHEN a.atttypmod = -1 THEN r.mod ELSE a.atttypmod END
-FROM pg_attribute a JOIN resolved r ON r.oid = a.atttypid
+       a.attnotnull, a.attstorage <> 'p' AND (c.relkind = 'p' OR c.reltoastrelid <> 0), a.attgenerated <> '', r.at, CASE WHEN a.atttypmod = -1 THEN r.mod ELSE a.atttypmod END
+FROM pg_attribute a JOIN resolved r ON r.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid
 WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum`
 

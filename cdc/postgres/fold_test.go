@@ -140,6 +140,9 @@ func (f *fold) Progress(_ context.Context, to schemas.LSN, at int64) error {
 		return err
 	}
 	f.beats++
+	if age := time.Since(time.UnixMicro(at)); age > time.Hour || age < -time.Minute {
+		return fmt.Errorf("progress tells a time %v ago", age)
+	}
 	if to < f.w {
 		return fmt.Errorf("progress goes back from %s to %s", f.w, to)
 	}

@@ -26,9 +26,9 @@ type receiver struct {
 
 	mu struct {
 		sync.Mutex
-		pending []byte // messages: length uint32, bytes
-		horizon horizon
-		err     error
+		pending  []byte // messages: length uint32, bytes
+		horizons []horizon
+		err      error
 	}
 }
 
@@ -110,26 +110,48 @@ func (r *receiver) fail(err error) {
 	signal(r.wake)
 }
 
+// maxHorizons bounds those that were not reached yet; a source that is that far
+// behind loses nothing by noting no more.
+const maxHorizons = 1024
+
 // reach notes a horizon.
 func (r *receiver) reach(h horizon) {
 	r.mu.Lock()
-	r.mu.horizon = h
+	if len(r.mu.horizons) < maxHorizons {
+		r.mu.horizons = append(r.mu.horizons, h)
+	}
 	r.mu.Unlock()
 	signal(r.wake)
 }
 
+// reached gives the newest horizon at or before an LSN, and forgets the older ones.
+func (r *receiver) reached(to schemas.LSN) (h horizon, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for n < len(r.mu.horizons) && r.mu.horizons[n].lsn <= to {
+		n++
+	}
+	if n == 0 {
+		return h, false
+	}
+	h = r.mu.horizons[n-1]
+	r.mu.horizons = append(r.mu.horizons[:0], r.mu.horizons[n:]...)
+	return h, true
+}
+
 // take swaps the pending messages for an empty buffer. The error counts only when
 // nothing is pending.
-func (r *receiver) take(spare []byte) ([]byte, horizon, error) {
+func (r *receiver) take(spare []byte) ([]byte, error) {
 	if cap(spare) > 4*pendingBytes {
 		spare = nil
 	}
 	r.mu.Lock()
-	block, h, err := r.mu.pending, r.mu.horizon, r.mu.err
+	block, err := r.mu.pending, r.mu.err
 	r.mu.pending = spare[:0]
 	r.mu.Unlock()
 	signal(r.room)
-	return block, h, err
+	return block, err
 }
 
 // close ends reading. The connection stays open for a last word.

@@ -173,22 +173,19 @@ type stream struct {
 	time    int64       // of the newest of them, or of the horizon that was reached
 	moved   bool        // to or time since the last progress
 	commits int         // since the last progress
-	seen    horizon     // the last one that was reported
 }
 
 func (st *stream) run(ctx context.Context) error {
 	var spare []byte
 	for {
-		block, h, err := st.recv.take(spare)
+		block, err := st.recv.take(spare)
 		if len(block) == 0 && err != nil {
 			return wrap(ctx, "read the replication stream", err)
 		}
 		if err := st.block(ctx, block); err != nil {
 			return err
 		}
-		if len(block) == 0 || !st.txn.open {
-			st.reached(h)
-		}
+		st.reached()
 		if err := st.progress(ctx); err != nil {
 			return err
 		}
@@ -247,13 +244,11 @@ func (st *stream) advance(to schemas.LSN) {
 	}
 }
 
-// reached takes the horizon's time once everything before it was handed over.
-func (st *stream) reached(h horizon) {
-	if h.lsn == 0 || h == st.seen || st.to < h.lsn || st.txn.open {
-		return
+// reached takes a horizon's time once everything before it was handed over.
+func (st *stream) reached() {
+	if h, ok := st.recv.reached(st.to); ok {
+		st.time, st.moved = max(st.time, h.time), true
 	}
-	st.seen, st.moved = h, true
-	st.time = max(st.time, h.time)
 }
 
 // data handles a message of pgoutput.
@@ -312,8 +307,8 @@ func (st *stream) barrier(ctx context.Context, b load.Barrier) error { return st
 
 // progress hands over what was decoded and says up to where.
 func (st *stream) progress(ctx context.Context) error {
-	if !st.moved {
-		return nil
+	if !st.moved || st.time == 0 {
+		return nil // before the first commit or horizon there is no time to tell
 	}
 	for _, f := range st.feeds {
 		if err := st.hand(ctx, f); err != nil {
