@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/oltp/commitlog"
@@ -46,8 +47,9 @@ type committer struct {
 
 	// apply is taken before the commit lock is let go, so that the engine sees
 	// commits in the order of their LSNs while the next one is being checked.
-	apply  sync.Mutex
-	broken error // guarded by apply: the engine failed, nothing is applied any more
+	apply sync.Mutex
+	// broken is why the engine takes nothing more; nothing is logged or applied then.
+	broken atomic.Pointer[error]
 }
 
 // close refuses further commits and waits until those in the log are applied.
@@ -59,11 +61,6 @@ func (c *committer) close() {
 	defer c.apply.Unlock()
 }
 
-// admitter is an engine that wants to be asked before commits.
-type admitter interface {
-	Admit(ctx context.Context) error
-}
-
 // commit makes a transaction durable and visible and returns its LSN. Once it
 // is in the log its outcome is decided, so ctx counts only until then.
 func (db *DB) commit(ctx context.Context, tx *transaction) (schemas.LSN, error) {
@@ -72,7 +69,7 @@ func (db *DB) commit(ctx context.Context, tx *transaction) (schemas.LSN, error) 
 	}
 	// Engines that must slow writers down, or refuse them because the disk is full,
 	// do it before the commit is in the log (I10).
-	if a, ok := db.engine.(admitter); ok {
+	if a, ok := db.engine.(kv.Admitter); ok {
 		if err := a.Admit(ctx); err != nil {
 			if ctx.Err() != nil {
 				return 0, canceled(context.Cause(ctx))
@@ -104,6 +101,9 @@ func (db *DB) assign(tx *transaction) (schemas.LSN, error) {
 	if c.closed {
 		return 0, ErrClosed
 	}
+	if why := c.broken.Load(); why != nil {
+		return 0, *why
+	}
 	if !c.conflicts.check(tx, tx.snapshot) {
 		db.counters.conflicts.Add(1)
 		return 0, errConflict
@@ -123,15 +123,16 @@ func (db *DB) assign(tx *transaction) (schemas.LSN, error) {
 func (db *DB) apply(lsn uint64, tx *transaction) error {
 	c := &db.committer
 	defer c.apply.Unlock()
-	if c.broken != nil {
-		return unknownOutcome(c.broken)
+	if why := c.broken.Load(); why != nil {
+		return unknownOutcome(*why)
 	}
 	if err := applyTo(db.engine, db.applied.Load(), lsn, tx, db.opts.truncateBatch); err != nil {
 		// The commit is in the log and recovery will apply it; until then a later
 		// one must not be applied without it.
-		c.broken = fmt.Errorf("engine failed at %s, the database must be reopened: %w", schemas.LSN(lsn), err)
+		why := fmt.Errorf("the engine failed at %s, the database must be reopened: %w", schemas.LSN(lsn), err)
+		c.broken.Store(&why)
 		db.opts.Logger.Error("engine failed; nothing more is committed", "lsn", schemas.LSN(lsn).String(), "error", err)
-		return unknownOutcome(c.broken)
+		return unknownOutcome(why)
 	}
 	db.applied.Store(lsn)
 	db.noticeLogged(lsn)

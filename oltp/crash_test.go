@@ -3,9 +3,12 @@ package oltp_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +26,6 @@ type witness struct {
 	acked     int    // states that were acknowledged
 	slot      bool
 	confirmed schemas.LSN
-	dropped   bool
 }
 
 type promise struct {
@@ -359,6 +361,42 @@ func TestReadsGoOnAfterLogFailure(t *testing.T) {
 	db = open(t, o)
 	require.Len(t, DumpNow(t, db)["public.accounts"], 1)
 	require.NoError(t, insert(db, 2))
+}
+
+// TestEngineOutOfRoom lets the engine write nothing: commits are refused with a typed
+// error before they are logged, reads go on, and commits too once there is room.
+func TestEngineOutOfRoom(t *testing.T) {
+	mem := vfstest.NewMem()
+	faults := vfstest.NewFaults(mem)
+	db := open(t, small(faults))
+	Create(t, db, Accounts())
+	var full atomic.Bool
+	faults.Hook(func(op vfstest.Op) error {
+		if full.Load() && op.Write() && strings.Contains(op.Name, "/lsm/") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	full.Store(true)
+	insert := func(id int64) error {
+		_, err := db.Update(ctx, func(tx *oltp.Tx) error { return tx.Insert("accounts", Account(id, id, strings.Repeat("x", 1000))) })
+		return err
+	}
+	acked := int64(0)
+	var refused error
+	for ; acked < 5000; acked++ {
+		if refused = insert(acked); refused != nil {
+			break
+		}
+	}
+	require.Equal(t, schemas.CodeDiskFull, schemas.CodeOf(refused), "%v", refused)
+	end := db.DurableLSN()
+	require.Error(t, insert(acked))
+	require.Equal(t, end, db.DurableLSN(), "what is refused is not in the log")
+	require.Len(t, DumpNow(t, db)["public.accounts"], int(acked))
+	full.Store(false)
+	require.Eventually(t, func() bool { return insert(acked) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Len(t, DumpNow(t, db)["public.accounts"], int(acked+1))
 }
 
 // TestDiskFull fills the disk in the middle of the work: a typed error, reads go on,

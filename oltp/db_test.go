@@ -422,7 +422,7 @@ func TestFolder(t *testing.T) {
 	require.Equal(t, schemas.CodeUnsupported, schemas.CodeOf(err))
 	require.ErrorContains(t, err, "engines: lsm")
 	_, err = oltp.Open(oltp.Options{SlotPolicy: "x", MaxTxBytes: -1})
-	require.ErrorContains(t, err, "Dir is empty")
+	require.ErrorContains(t, err, "no Dir is given")
 	require.ErrorContains(t, err, "SlotPolicy")
 
 	db = open(t, oltp.Options{Dir: dir})

@@ -13,12 +13,11 @@ import (
 // keeper does background work: checkpoints when enough log was written or enough
 // time went by, and truncation of the log when a checkpoint or a slot lets go of it.
 type keeper struct {
-	wake     chan struct{} // a checkpoint or a truncation may be due
-	cancel   context.CancelFunc
-	stopped  chan struct{}
-	asked    atomic.Uint64 // LSN from which the next checkpoint is due
-	working  sync.Mutex    // one checkpoint at a time
-	slotTick time.Duration
+	wake    chan struct{} // a checkpoint or a truncation may be due
+	cancel  context.CancelFunc
+	stopped chan struct{}
+	asked   atomic.Uint64 // LSN from which the next checkpoint is due
+	working sync.Mutex    // one checkpoint at a time
 }
 
 // slotCheckInterval is how often budgets of slots are looked at.

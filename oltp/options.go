@@ -82,7 +82,7 @@ type Options struct {
 func (o Options) Validate() error {
 	var errs []error
 	if o.Dir == "" {
-		errs = append(errs, errors.New("Dir is empty"))
+		errs = append(errs, errors.New("no Dir is given"))
 	}
 	for name, n := range map[string]int64{"MemoryBytes": o.MemoryBytes, "LogSegmentBytes": o.LogSegmentBytes,
 		"CheckpointBytes": o.CheckpointBytes, "CheckpointInterval": int64(o.CheckpointInterval), "MaxAttempts": int64(o.MaxAttempts),

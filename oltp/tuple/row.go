@@ -145,7 +145,7 @@ func (c *Codec) Decode(dst schemas.Row, data []byte) (schemas.Row, error) {
 		}
 		rest = rest[n:]
 		var s string
-		if f.text != nil && len(f.text) > 0 {
+		if len(f.text) > 0 {
 			if shared == "" {
 				shared = string(data[len(data)-total:])
 			}
