@@ -22,6 +22,7 @@ type sortOp struct {
 	program *kernel.Program
 	types   []schemas.Type // input columns, then keys
 	wanted  []bool
+	plain   int // the first key is this input column; -1: computed
 }
 
 func (q *query) compileSort(n *plan.Sort) (operator, error) {
@@ -37,6 +38,12 @@ func (q *query) compileSort(n *plan.Sort) (operator, error) {
 	for i, k := range n.Keys {
 		exprs[i] = k.Expr
 		s.types, s.wanted = append(s.types, k.Expr.Type()), append(s.wanted, true)
+	}
+	s.plain = -1
+	if len(exprs) > 0 {
+		if from, ok := plainColumns(n.Input, exprs[:1]); ok {
+			s.plain = from[0]
+		}
 	}
 	s.program, err = compileExprs(n.Input, exprs)
 	return s, err
@@ -222,7 +229,10 @@ type sortSink struct {
 
 	bounded bool   // Limit rows are known
 	bound   uint64 // prefix of the last of them
+	last    schemas.Value
+	lastInt int64 // last, when it is held as an integer or coefficient
 	order   []sortRow
+	abs     []uint32
 }
 
 func (s *sortSink) push(b *batch) error {
@@ -230,11 +240,18 @@ func (s *sortSink) push(b *batch) error {
 		s.eval.NewChunk()
 		s.chunk = b.chunk
 	}
-	keys, err := s.eval.Run(b.cols, b.rows)
+	rows, decided := s.boundCodes(b)
+	if rows.Len() == 0 {
+		return nil
+	}
+	keys, err := s.eval.Run(b.cols, rows)
 	if err != nil {
 		return err
 	}
-	rows, dense := s.contenders(b.rows, keys)
+	dense := kernel.Rows{N: rows.Len()}
+	if !decided {
+		rows, dense = s.contenders(rows, keys)
+	}
 	n := rows.Len()
 	if n == 0 {
 		return nil
@@ -325,7 +342,15 @@ func (s *sortSink) prune(limit int) {
 	fresh.store.append(0, s.list.store.cols, kernel.Rows{Sel: sel})
 	fresh.store.rows, fresh.store.held = limit, s.list.store.held
 	if limit > 0 && len(s.op.node.Keys) > 0 {
-		s.bounded, s.bound = true, s.list.order[limit-1].prefix
+		at := s.list.order[limit-1]
+		s.bounded, s.bound = true, at.prefix
+		key := s.op.keyAt(s.list.store, 0)
+		s.last = key.Value(int(at.row))
+		if wholeKey(key) {
+			s.lastInt = key.Ints[at.row]
+		} else {
+			s.last = schemas.Null
+		}
 	}
 	s.list = fresh
 }
