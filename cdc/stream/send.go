@@ -176,7 +176,7 @@ func (s *sender) acknowledged(p *partition, o outgoing, base int64) error {
 
 // refused gives the error of what the broker will not take however often it is sent.
 func refused(err error) error {
-	hint := ""
+	var hint string
 	switch {
 	case errors.Is(err, kafka.MessageSizeTooLarge):
 		hint = "set the topic's max.message.bytes to at least stream.max_message_bytes, or lower the latter"

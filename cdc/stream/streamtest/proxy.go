@@ -1,7 +1,6 @@
 package streamtest
 
 import (
-	"io"
 	"net"
 	"sync"
 )
@@ -77,9 +76,6 @@ func (p *Proxy) pipe(dst, src net.Conn, answers bool) {
 			}
 		}
 		if err != nil {
-			if err != io.EOF {
-				return
-			}
 			return
 		}
 	}
