@@ -40,6 +40,7 @@ var ruleQueries = []string{
 	"select l.id, o.id, c.id from l, o, c where l.o = o.id and o.cust = c.id and l.qty + o.small > 6 and c.name < 'm'",
 	"select a.id, b.id from c a, c b where a.id < b.id and a.active",
 	"select count(*) from l, c",
+	"select count(*) from (select from l join o on l.o = o.id) q",
 	"select l.id, o.id from l, o where l.o = o.id and 7 = o.id",
 	"select a.id, b.cust, c.name from o a join o b on a.cust = b.cust join c on b.cust = c.id where a.cust = 3 and c.id <> 4",
 	"select a.id from o a, o b where a.small = b.small and b.small = a.cust and a.cust = 2 and a.small = 3",

@@ -37,7 +37,7 @@ func FuzzBind(f *testing.F) {
 	for _, sql := range []string{
 		"select a, count(distinct b), sum(c) filter (where e) from t where a in (1,2,null) group by 1 having max(d) > '2024-01-01' order by 2 desc limit 3",
 		"select * from t join u using (a) where x like 'a%' union all select * from t, u order by 1",
-		"values (1, 'x'), ($1, $2)", "select $1 + 1, $1 || 'x'", "with q as (select * from t) select q.a from q, q r",
+		"values (1, 'x'), ($1, $2)", "select from t join u using (a)", "select from t union all select from u", "select $1 + 1, $1 || 'x'", "with q as (select * from t) select q.a from q, q r",
 	} {
 		f.Add(sql)
 	}

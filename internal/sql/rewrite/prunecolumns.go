@@ -24,7 +24,7 @@ func prune(n plan.Node, need columnSet) plan.Node {
 			}
 		}
 		out.Input = prune(n.Input, below)
-		if len(out.Exprs) == 0 {
+		if len(out.Exprs) == 0 && len(n.Exprs) > 0 {
 			return out.Input // only the number of rows is asked for
 		}
 		return out
