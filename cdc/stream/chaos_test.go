@@ -35,7 +35,11 @@ func damage(r *rand.Rand) func(string) {
 
 // Corrupt logs are never believed: the source replays (I8).
 func TestCorruptLogs(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := 4
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := newRig(t, 40+seed)
 			r.commits(50, 5)
@@ -55,7 +59,7 @@ func TestCorruptLogs(t *testing.T) {
 func TestChaos(t *testing.T) {
 	seeds := 8
 	if testing.Short() {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { chaos(t, seed) })

@@ -11,8 +11,6 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
-	fetchAPI "github.com/segmentio/kafka-go/protocol/fetch"
-	produceAPI "github.com/segmentio/kafka-go/protocol/produce"
 
 	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/load"
@@ -106,12 +104,6 @@ func unreachable(addr net.Addr, err error) error {
 		Hint: "check that it runs and that the address is right", Retryable: true, Err: err}
 }
 
-// outgoing is a record batch for one partition.
-type outgoing struct {
-	partition load.Partition
-	records   [][]byte
-}
-
 // byLeader groups indexes of partitions by the broker that leads them.
 func (c *client) byLeader(ctx context.Context, n int, at func(int) load.Partition) (map[int][]int, error) {
 	groups := make(map[int][]int, 1)
@@ -125,196 +117,12 @@ func (c *client) byLeader(ctx context.Context, n int, at func(int) load.Partitio
 	return groups, nil
 }
 
-// acked is what a broker answered for one partition.
-type acked struct {
-	base int64 // offset of the first record
-	err  error
-}
-
-// produce writes one record batch to each of several partitions, with acks=all,
-// and returns an answer for each. The records are built into a request here and
-// now: sending a kafka-go record batch a second time writes nothing and reports
-// success, so a retry must come through here again with the same bytes.
-func (c *client) produce(ctx context.Context, out []outgoing) []acked {
-	answers := make([]acked, len(out))
-	groups, err := c.byLeader(ctx, len(out), func(i int) load.Partition { return out[i].partition })
-	if err != nil {
-		for i := range answers {
-			answers[i].err = err
-		}
-		return answers
-	}
-	var wg sync.WaitGroup
-	for _, group := range groups {
-		send := func() {
-			if err := c.produceTo(ctx, out, group, answers); err != nil {
-				for _, i := range group {
-					answers[i].err = err
-				}
-			}
-		}
-		if len(groups) == 1 {
-			send()
-			break
-		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			send()
-		}()
-	}
-	wg.Wait()
-	return answers
-}
-
-// produceTo sends one request to the broker that leads a group of partitions.
-func (c *client) produceTo(ctx context.Context, out []outgoing, group []int, answers []acked) error {
-	req := &produceAPI.Request{Acks: int16(kafka.RequireAll), Timeout: int32(requestTimeout / 2 / time.Millisecond)}
-	topics := map[string]int{}
-	for _, i := range group {
-		p := out[i].partition
-		t, ok := topics[p.Topic]
-		if !ok {
-			t = len(req.Topics)
-			topics[p.Topic] = t
-			req.Topics = append(req.Topics, produceAPI.RequestTopic{Topic: p.Topic})
-		}
-		records := make([]kafka.Record, len(out[i].records))
-		for j, r := range out[i].records {
-			records[j] = kafka.Record{Value: kafka.NewBytes(r)}
-		}
-		req.Topics[t].Partitions = append(req.Topics[t].Partitions, produceAPI.RequestPartition{
-			Partition: p.Index, RecordSet: protocol.RecordSet{Records: kafka.NewRecordReader(records...)}})
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	m, err := c.transport.RoundTrip(ctx, c.addr, req)
-	if err != nil {
-		return err
-	}
-	for _, i := range group {
-		answers[i].err = errors.New("the broker did not answer for the partition")
-	}
-	for _, t := range m.(*produceAPI.Response).Topics {
-		for _, q := range t.Partitions {
-			for _, i := range group {
-				if out[i].partition == (load.Partition{Topic: t.Topic, Index: q.Partition}) {
-					answers[i] = acked{base: q.BaseOffset, err: kafkaError(q.ErrorCode)}
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // kafkaError is the error of a code, nil for none.
 func kafkaError(code int16) error {
 	if code == 0 {
 		return nil
 	}
 	return kafka.Error(code)
-}
-
-// wanted is a partition to fetch from.
-type wanted struct {
-	partition load.Partition
-	offset    int64
-}
-
-// fetched is what came of one partition.
-type fetched struct {
-	err           error
-	highWatermark int64
-	records       []record
-}
-
-// record is one Kafka record.
-type record struct {
-	offset int64
-	value  []byte
-}
-
-// fetch asks the one broker that leads all the given partitions, waiting up to
-// wait for the first record, and returns at most about maxBytes.
-func (c *client) fetch(ctx context.Context, parts []wanted, wait time.Duration, maxBytes int) ([]fetched, error) {
-	req := &fetchAPI.Request{ReplicaID: -1, MaxWaitTime: int32(wait / time.Millisecond), MinBytes: 1, MaxBytes: int32(maxBytes), SessionID: 0, SessionEpoch: -1}
-	topics := map[string]int{}
-	for _, w := range parts {
-		t, ok := topics[w.partition.Topic]
-		if !ok {
-			t = len(req.Topics)
-			topics[w.partition.Topic] = t
-			req.Topics = append(req.Topics, fetchAPI.RequestTopic{Topic: w.partition.Topic})
-		}
-		req.Topics[t].Partitions = append(req.Topics[t].Partitions, fetchAPI.RequestPartition{
-			Partition: w.partition.Index, CurrentLeaderEpoch: -1, FetchOffset: w.offset, LogStartOffset: -1, PartitionMaxBytes: int32(maxBytes)})
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
-	defer cancel()
-	m, err := c.transport.RoundTrip(ctx, c.addr, req)
-	if err != nil {
-		return nil, err
-	}
-	res := m.(*fetchAPI.Response)
-	if res.ErrorCode != 0 {
-		return nil, kafka.Error(res.ErrorCode)
-	}
-	out := make([]fetched, len(parts))
-	at := make(map[load.Partition]int, len(parts))
-	for i, w := range parts {
-		at[w.partition] = i
-	}
-	for _, t := range res.Topics {
-		for j := range t.Partitions {
-			q := &t.Partitions[j]
-			i, ok := at[load.Partition{Topic: t.Topic, Index: q.Partition}]
-			if !ok {
-				continue
-			}
-			out[i] = readRecords(q)
-		}
-	}
-	return out, nil
-}
-
-// readRecords copies a partition's records out of the response.
-func readRecords(q *fetchAPI.ResponsePartition) fetched {
-	f := fetched{err: kafkaError(q.ErrorCode), highWatermark: q.HighWatermark}
-	if f.err != nil || q.RecordSet.Records == nil {
-		return f
-	}
-	for {
-		r, err := q.RecordSet.Records.ReadRecord()
-		if err != nil {
-			break // the end, or a batch that the broker cut short and will send again
-		}
-		var value []byte
-		if r.Value != nil {
-			value, err = kafka.ReadAll(r.Value)
-			_ = r.Value.Close() // gives the pages back
-			if err != nil {
-				break
-			}
-		}
-		f.records = append(f.records, record{offset: r.Offset, value: value})
-	}
-	return f
-}
-
-// first asks for a partition's first offset.
-func (c *client) first(ctx context.Context, p load.Partition) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	res, err := c.kafka.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{p.Topic: {kafka.FirstOffsetOf(int(p.Index))}}})
-	if err != nil {
-		return 0, err
-	}
-	for _, o := range res.Topics[p.Topic] {
-		if o.Partition == int(p.Index) {
-			return o.FirstOffset, o.Error
-		}
-	}
-	return 0, kafka.UnknownTopicOrPartition
 }
 
 // ensureTopics makes the topics that do not exist. One that exists with another
