@@ -226,6 +226,21 @@ func holdLogSync(t testing.TB, faults *vfstest.Faults) (reached chan struct{}, r
 	return reached, release
 }
 
+// awaitApplied returns a transaction that sees a row of accounts.
+func awaitApplied(t testing.TB, db *oltp.DB, id schemas.Value) (tx *oltp.Tx) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		tx, err = db.Begin(ctx, oltp.TxOptions{})
+		require.NoError(t, err)
+		if _, err = tx.Get("accounts", id); err != nil {
+			tx.Rollback()
+		}
+		return err == nil
+	}, 5*time.Second, time.Millisecond)
+	return tx
+}
+
 // TestEngineNeverAheadOfLog asks for a checkpoint while a commit is applied and not
 // durable: the checkpoint waits, so that no crash leaves a commit in the engine that
 // the log does not have.
@@ -245,7 +260,7 @@ func TestEngineNeverAheadOfLog(t *testing.T) {
 		}
 	})
 	<-reached
-	time.Sleep(10 * time.Millisecond) // lets the commit be applied
+	awaitApplied(t, db, ID(1)).Rollback()
 	work.Go(func() {
 		if err := db.Checkpoint(ctx); err != nil {
 			t.Error(err)
@@ -288,15 +303,7 @@ func TestOnlyDurableIsCaptured(t *testing.T) {
 	_, _, ok, err := r.TryNext()
 	require.NoError(t, err)
 	require.False(t, ok, "the reader saw what is not durable")
-	var writer *oltp.Tx
-	require.Eventually(t, func() bool {
-		writer, err = db.Begin(ctx, oltp.TxOptions{})
-		require.NoError(t, err)
-		if _, err = writer.Get("accounts", ID(1)); err != nil {
-			writer.Rollback()
-		}
-		return err == nil
-	}, 5*time.Second, time.Millisecond, "a writer goes on from the commit before it is durable")
+	writer := awaitApplied(t, db, ID(1)) // a writer goes on from the commit before it is durable
 	read := make(chan schemas.LSN, 1)
 	go func() {
 		lsn, err := writer.Commit()
