@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,7 @@ type Consumer struct {
 	cancel  context.CancelFunc
 	wake    chan struct{}
 	done    sync.WaitGroup
+	away    atomic.Bool // the broker cannot be read from, and it was said
 
 	mu struct {
 		sync.Mutex
@@ -154,6 +156,7 @@ func (k *Consumer) group(readers []*Reader) map[int][]*Reader {
 	for _, r := range readers {
 		id, err := k.client.leader(k.ctx, r.partition)
 		if err != nil {
+			k.trouble(err)
 			r.failed(err, k.o.Patience)
 			signal(k.wake)
 			continue
@@ -198,14 +201,25 @@ func (k *Consumer) fetch(readers []*Reader) {
 		readers[0].unreadable(err)
 		return
 	default:
+		k.trouble(err)
 		k.client.forget()
 		for _, r := range readers {
 			r.failed(err, k.o.Patience)
 		}
 		return
 	}
+	if k.away.Load() && k.away.CompareAndSwap(true, false) {
+		k.o.Logger.Info("reading from the broker again", "worker", k.o.Worker)
+	}
 	for i, r := range readers {
 		k.deliver(r, answers[i], lives[i])
+	}
+}
+
+// trouble says once that reading fails; it is tried again until it succeeds.
+func (k *Consumer) trouble(err error) {
+	if k.ctx.Err() == nil && !isMissing(err) && !k.away.Swap(true) {
+		k.o.Logger.Warn("reading from the broker failed, trying again", "worker", k.o.Worker, "error", err)
 	}
 }
 

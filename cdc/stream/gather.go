@@ -243,18 +243,22 @@ func (g *gatherer) take() taken {
 	return t
 }
 
-// recycle takes back batches whose rows were encoded.
+// recycle takes back batches whose rows were encoded, one a partition, unless a
+// large row made it large.
 func (g *gatherer) recycle(t taken) {
-	for _, batches := range t.rows {
-		for _, b := range batches {
+	spare := make([]*change.Batch, len(t.parts))
+	for i, batches := range t.rows {
+		b := batches[len(batches)-1]
+		if b.Bytes() <= 2*g.batchBytes {
 			b.Reset()
+			spare[i] = b
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, p := range t.parts {
-		if len(p.spare) == 0 {
-			p.spare = append(p.spare, t.rows[i][len(t.rows[i])-1])
+		if len(p.spare) == 0 && spare[i] != nil {
+			p.spare = append(p.spare, spare[i])
 		}
 	}
 }
