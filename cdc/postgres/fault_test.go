@@ -64,6 +64,7 @@ func TestOptions(t *testing.T) {
 
 // TestRefusals: what keeps a source from running is said, with the next step.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	t.Run("unreachable", func(t *testing.T) {
 		refused(t, describe(t, Options{DSN: "postgres://u:secret@127.0.0.1:1/db?sslmode=disable"}), schemas.CodeSource, true, "127.0.0.1:1", "cannot be reached")
 	})
@@ -275,11 +276,12 @@ func TestSlot(t *testing.T) {
 	running, stop := settle(t, s, f)
 	f.await(t, db.One("SELECT pg_current_wal_lsn()"), running)
 
+	parent := t // whose cleanup drops the slot, once it is free
 	t.Run("in use", func(t *testing.T) {
 		pid := db.One("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'slots'")
 		other := newFold()
 		other.loaded, other.w = true, f.position()
-		second := newSource(t, db, "slots", o)
+		second := newSource(parent, db, "slots", o)
 		refused(t, run(t.Context(), second, other), schemas.CodeInUse, true, "PID "+pid)
 		other.loaded = false
 		refused(t, run(t.Context(), second, other), schemas.CodeInUse, true, "PID "+pid)
@@ -332,6 +334,7 @@ func TestConfirm(t *testing.T) {
 	s, f := newSource(t, db, "confirm", Options{Tables: []string{"public.s"}}), newFold()
 	running, stop := settle(t, s, f)
 	defer stop()
+	f.await(t, db.One("SELECT pg_current_wal_lsn()"), running)
 	begin := db.One("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'confirm'")
 	db.Exec("INSERT INTO s SELECT generate_series(1, 100); CREATE TABLE unrelated AS SELECT generate_series(1, 10000)")
 	f.await(t, db.One("SELECT pg_current_wal_lsn()"), running)
@@ -404,6 +407,7 @@ func TestHugeTransaction(t *testing.T) {
 // TestRestart: the server is stopped and killed under the stream; the source ends
 // with retryable errors and goes on exactly.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{Fsync: true})
 	db := srv.Connect(t, "postgres")
 	db.Exec("CREATE TABLE r (id int PRIMARY KEY, v int)")
@@ -567,6 +571,7 @@ func TestValidate(t *testing.T) {
 // TestCommitEnd: the LSN of a change is where its commit ends, which is what the
 // source tells right after the commit.
 func TestCommitEnd(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{})
 	db := srv.Connect(t, "postgres")
 	db.Exec("CREATE TABLE e (id int PRIMARY KEY)")
@@ -609,4 +614,53 @@ func (p *positions) Changes(ctx context.Context, b *change.Batch) error {
 		p.seen = append(p.seen, fmt.Sprintf("%s/%d", b.LSN[i], b.Ordinal[i]))
 	}
 	return p.fold.Changes(ctx, b)
+}
+
+// blocked is a sink that takes its time.
+type blocked struct {
+	*fold
+	wait chan struct{}
+}
+
+func (b *blocked) Changes(ctx context.Context, c *change.Batch) error {
+	<-b.wait
+	return b.fold.Changes(ctx, c)
+}
+
+// TestBackPressure: while the sink blocks for longer than wal_sender_timeout, with
+// more sent than is buffered here, the server keeps the stream.
+func TestBackPressure(t *testing.T) {
+	t.Parallel()
+	srv := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"wal_sender_timeout": "2s"}})
+	db := srv.Connect(t, "postgres")
+	db.Exec("CREATE TABLE bp (id int PRIMARY KEY, v text)")
+	s := newSource(t, db, "pressure", Options{Tables: []string{"public.bp"}, TransactionMemory: 1 << 20})
+	f := &blocked{fold: newFold(), wait: make(chan struct{})}
+	d, err := s.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.learn(d.Tables[0])
+	at, err := s.Snapshot(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.w = at
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Stream(ctx, at, f) }()
+	for i := range 20 {
+		db.Exec("INSERT INTO bp SELECT g, repeat('x', 1000) FROM generate_series(%d, %d) g", i*1000, i*1000+999)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("the stream ended: %v", err)
+	case <-time.After(3 * time.Second):
+	}
+	close(f.wait)
+	f.await(t, db.One("SELECT pg_current_wal_lsn()"), done)
+	f.equal(t, db, "public.bp")
+	cancel()
+	<-done
 }

@@ -374,20 +374,39 @@ func start(s *Source, f *fold) (running <-chan error, stop func() error) {
 	}
 }
 
+// streams waits until progress was told again, or the run ended.
+func (f *fold) streams(running <-chan error, beats int) error {
+	for {
+		select {
+		case err := <-running:
+			return err
+		case <-time.After(5 * time.Millisecond):
+		}
+		f.mu.Lock()
+		now := f.beats
+		f.mu.Unlock()
+		if now > beats {
+			return nil
+		}
+	}
+}
+
 // settle retries, as the stream does, until the slot of an ended run is free.
 func settle(t *testing.T, s *Source, f *fold) (running <-chan error, stop func() error) {
 	t.Helper()
-	for range 200 {
+	for range 500 {
+		f.mu.Lock()
+		beats := f.beats
+		f.mu.Unlock()
 		running, stop = start(s, f)
-		select {
-		case err := <-running:
-			var e *schemas.Error
-			if !errors.As(err, &e) || !e.Retryable {
-				t.Fatalf("the stream ended: %v", err)
-			}
-		case <-time.After(150 * time.Millisecond):
+		err := f.streams(running, beats)
+		if err == nil {
 			return running, stop
 		}
+		if !retryable(err) {
+			t.Fatalf("the stream ended: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatal("the slot does not get free")
 	return nil, nil

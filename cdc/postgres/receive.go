@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -23,6 +24,9 @@ type receiver struct {
 	room chan struct{} // something was taken from pending
 	stop chan struct{}
 	done chan struct{}
+	// asked is called when the server wants a status update. It must not wait for
+	// the stream, which may wait for its sink.
+	asked func()
 
 	mu struct {
 		sync.Mutex
@@ -39,8 +43,8 @@ type horizon struct {
 	time int64
 }
 
-func newReceiver(conn *pgconn.PgConn) *receiver {
-	r := &receiver{conn: conn, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+func newReceiver(conn *pgconn.PgConn, asked func()) *receiver {
+	r := &receiver{conn: conn, asked: asked, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go r.run()
 	return r
 }
@@ -63,6 +67,9 @@ func (r *receiver) run() {
 		}
 		switch msg := msg.(type) {
 		case *pgproto3.CopyData:
+			if m := msg.Data; len(m) == 18 && m[0] == pglogrepl.PrimaryKeepaliveMessageByteID && m[17] != 0 {
+				r.asked()
+			}
 			if !r.put(msg.Data) {
 				return
 			}

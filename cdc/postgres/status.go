@@ -16,9 +16,10 @@ import (
 
 const (
 	// statusInterval is how often a newly confirmed position is sent, statusSilence
-	// how often one is sent at least: wal_sender_timeout is 60 s by default.
+	// how often one is sent at least, though the server cannot ask for one while
+	// messages pile up here: wal_sender_timeout is 60 s by default.
 	statusInterval = 200 * time.Millisecond
-	statusSilence  = 5 * time.Second
+	statusSilence  = time.Second
 )
 
 // status sends standby status updates, beside a stream that may wait for its sink.

@@ -135,8 +135,8 @@ func (s *Source) start(ctx context.Context, conn *pgconn.PgConn, d *description,
 // heartbeat.
 func (s *Source) follow(ctx context.Context, conn *pgconn.PgConn, d *description, from schemas.LSN, sink cdc.Sink) (err error) {
 	inner, cancel := context.WithCancel(ctx)
-	st := &stream{source: s, sink: sink, from: from, to: from, txn: newTransaction(s.opts, s.metrics), recv: newReceiver(conn)}
-	st.status = newStatus(s, conn, from)
+	st := &stream{source: s, sink: sink, from: from, to: from, txn: newTransaction(s.opts, s.metrics), status: newStatus(s, conn, from)}
+	st.recv = newReceiver(conn, st.status.kick)
 	st.dec = decoder{feeds: map[uint32]*feed{}, hand: st.hand, barrier: st.barrier}
 	for _, t := range d.tables {
 		f := newFeed(t)
@@ -231,9 +231,6 @@ func (st *stream) block(ctx context.Context, block []byte) error {
 func (st *stream) keepalive(k pglogrepl.PrimaryKeepaliveMessage) {
 	if !st.txn.open {
 		st.advance(schemas.LSN(k.ServerWALEnd))
-	}
-	if k.ReplyRequested {
-		st.status.kick()
 	}
 }
 
