@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ func TestTruncateInBatches(t *testing.T) {
 		if large {
 			filler = strings.Repeat("new", 150_000)
 		}
-		var tried, acked bool
+		var tried, acked atomic.Bool
 		points := vfstest.Crash[[2]bool]{
 			Run: func(fsys vfs.FS) {
 				db, err := Open(o(fsys))
@@ -50,7 +51,7 @@ func TestTruncateInBatches(t *testing.T) {
 				})
 				require.NoError(t, err)
 				require.NoError(t, db.Checkpoint(ctx))
-				tried = true
+				tried.Store(true)
 				_, err = db.Update(ctx, func(tx *Tx) error {
 					if err := tx.Truncate("t"); err != nil {
 						return err
@@ -63,10 +64,10 @@ func TestTruncateInBatches(t *testing.T) {
 					return nil
 				})
 				require.NoError(t, err)
-				acked = true
+				acked.Store(true)
 				require.NoError(t, db.Checkpoint(ctx))
 			},
-			Promised: func() [2]bool { return [2]bool{tried, acked} },
+			Promised: func() [2]bool { return [2]bool{tried.Load(), acked.Load()} },
 			Check: func(t testing.TB, _ int, fsys vfs.FS, p [2]bool) {
 				if !p[0] {
 					return
