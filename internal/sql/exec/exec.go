@@ -96,7 +96,9 @@ func (r *Result) run(root operator) {
 	defer close(r.batches)
 	stop := context.AfterFunc(r.query.ctx, func() { r.query.halt.Store(true) })
 	defer stop()
-	err := root.run(r.query, func(int) (sink, error) { return &output{q: r.query, to: r.batches}, nil })
+	err := guard(0, func(int) error {
+		return root.run(r.query, func(int) (sink, error) { return &output{q: r.query, to: r.batches}, nil })
+	})
 	r.err = r.query.outcome(err)
 }
 
