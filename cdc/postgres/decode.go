@@ -47,14 +47,14 @@ func (d *decoder) message(ctx context.Context, m []byte) error {
 	case 'I', 'U', 'D':
 		return d.row(ctx, m)
 	case 'R':
-		var r pglogrepl.RelationMessage
-		if err := r.Decode(m[1:]); err != nil {
+		r, ok := parseRelation(m[1:])
+		if !ok {
 			return malformed("relation")
 		}
 		if f := d.feeds[r.RelationID]; f != nil {
-			return f.relation(&r)
+			return f.relation(r)
 		}
-		return d.recreated(&r)
+		return d.recreated(r)
 	case 'T':
 		return d.truncate(ctx, m)
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,52 @@ import (
 	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/change"
 )
+
+// parseRelation reads a relation message: oid, schema, name, replica identity, and
+// for each column flags, name, type and modifier. (The library's own reader
+// trusts the message's lengths.)
+func parseRelation(b []byte) (*pglogrepl.RelationMessage, bool) {
+	c := cursor{b: b, ok: true}
+	m := &pglogrepl.RelationMessage{RelationID: uint32(c.number(4)), Namespace: c.text(), RelationName: c.text(), ReplicaIdentity: uint8(c.number(1))}
+	n := c.number(2)
+	for i := uint64(0); i < n && c.ok; i++ {
+		m.Columns = append(m.Columns, &pglogrepl.RelationMessageColumn{Flags: uint8(c.number(1)), Name: c.text(),
+			DataType: uint32(c.number(4)), TypeModifier: int32(c.number(4))})
+	}
+	return m, c.ok
+}
+
+// cursor reads a message from its front; ok turns false at its end.
+type cursor struct {
+	b  []byte
+	ok bool
+}
+
+// number reads a big-endian number of some bytes.
+func (c *cursor) number(size int) uint64 {
+	if len(c.b) < size {
+		c.ok = false
+		return 0
+	}
+	var n uint64
+	for _, x := range c.b[:size] {
+		n = n<<8 | uint64(x)
+	}
+	c.b = c.b[size:]
+	return n
+}
+
+// text reads a string that ends with a zero byte.
+func (c *cursor) text() string {
+	end := bytes.IndexByte(c.b, 0)
+	if end < 0 {
+		c.ok = false
+		return ""
+	}
+	s := string(c.b[:end])
+	c.b = c.b[end+1:]
+	return s
+}
 
 // feed takes the changes of one captured table.
 type feed struct {
