@@ -238,7 +238,7 @@ func holds(deeper [][]*table, key []byte) bool {
 func (e *Engine) commit(ed edit, written []*table) error {
 	e.edits.Lock()
 	defer e.edits.Unlock()
-	if err := e.install(ed, nil); err != nil {
+	if err := e.install(ed, false); err != nil {
 		e.discard(written)
 		return err
 	}

@@ -31,7 +31,9 @@ type Engine struct {
 	dir   string
 	opts  Options
 	cache *sstable.Cache
-	lock  io.Closer
+	// arenas are memtables that nobody reads any more.
+	arenas chan *memtable.Table
+	lock   io.Closer
 
 	current  atomic.Pointer[state]
 	applied  atomic.Uint64
@@ -73,6 +75,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 	}
 	e := &Engine{dir: dir, opts: opts.withDefaults()}
 	e.cache = sstable.NewCache(e.opts.CacheBytes)
+	e.arenas = make(chan *memtable.Table, maxImms)
 	e.changed.L = &e.mu
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	if err := e.open(); err != nil {
@@ -117,7 +120,7 @@ func (e *Engine) open() (err error) {
 	e.durable.Store(m.durable)
 	e.horizon.Store(m.horizon)
 	e.dropped = m.horizon
-	e.current.Store(newState(memtable.New(e.opts.MemtableBytes), nil, l))
+	e.current.Store(e.newState(e.newMemtable(0), nil, l))
 	return e.removeLeftovers(m)
 }
 

@@ -80,8 +80,7 @@ func (e *Engine) flush(mem *memtable.Table) error {
 	defer e.edits.Unlock()
 	ed := edit{durable: mem.MaxLSN(), horizon: horizon}
 	ed.add[0] = tables
-	err = e.install(ed, func(s *state) { s.imms = s.imms[: len(s.imms)-1 : len(s.imms)-1] })
-	if err != nil {
+	if err := e.install(ed, true); err != nil {
 		e.discard(tables)
 		return err
 	}

@@ -186,8 +186,8 @@ type edit struct {
 
 // install makes a change durable, then visible. The caller holds edits. After an
 // error the manifest on disk may be the old or the new one, so neither's tables
-// are deleted.
-func (e *Engine) install(ed edit, adjust func(*state)) error {
+// are deleted. A flush takes away the oldest memtable.
+func (e *Engine) install(ed edit, flush bool) error {
 	// The tables' names must be durable before a manifest that names them.
 	if err := e.opts.FS.SyncDir(e.dir); err != nil {
 		return fmt.Errorf("sync folder %s: %w", e.dir, err)
@@ -206,10 +206,11 @@ func (e *Engine) install(ed edit, adjust func(*state)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.current.Load()
-	next := newState(old.mem, old.imms, l)
-	if adjust != nil {
-		adjust(next)
+	imms := old.imms
+	if flush {
+		imms = imms[: len(imms)-1 : len(imms)-1]
 	}
+	next := e.newState(old.mem, imms, l)
 	for t := range ed.remove {
 		t.obsolete.Store(!l.has(t))
 	}

@@ -133,12 +133,17 @@ type state struct {
 	mem    *memtable.Table
 	imms   []*memtable.Table // full ones, newest first
 	levels levels
+	free   func(*memtable.Table) // takes a memtable that no state has any more
 }
 
 // newState takes a reference on every table; it has one itself.
-func newState(mem *memtable.Table, imms []*memtable.Table, l levels) *state {
-	s := &state{mem: mem, imms: imms, levels: l}
+func (e *Engine) newState(mem *memtable.Table, imms []*memtable.Table, l levels) *state {
+	s := &state{mem: mem, imms: imms, levels: l, free: e.freeMemtable}
 	s.refs.Store(1)
+	mem.Retain()
+	for _, m := range imms {
+		m.Retain()
+	}
 	for _, tables := range l {
 		for _, t := range tables {
 			t.refs.Add(1)
@@ -171,6 +176,36 @@ func (s *state) release() {
 			t.release()
 		}
 	}
+	for _, m := range append([]*memtable.Table{s.mem}, s.imms...) {
+		if m.Release() {
+			s.free(m)
+		}
+	}
+}
+
+// freeMemtable keeps an arena of the usual size for the next memtable: a fresh one
+// would be cleared, or faulted in page by page, while a writer waits.
+func (e *Engine) freeMemtable(m *memtable.Table) {
+	if m.Cap() != e.opts.MemtableBytes {
+		return
+	}
+	select {
+	case e.arenas <- m:
+	default:
+	}
+}
+
+// newMemtable makes one with room for need bytes.
+func (e *Engine) newMemtable(need int) *memtable.Table {
+	if need < e.opts.MemtableBytes {
+		select {
+		case m := <-e.arenas:
+			m.Reset()
+			return m
+		default:
+		}
+	}
+	return memtable.New(max(e.opts.MemtableBytes, need))
 }
 
 // replace makes a state current. The caller holds mu.

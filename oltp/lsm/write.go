@@ -125,13 +125,13 @@ func (e *Engine) stalled(since time.Time) {
 
 // rotate starts a memtable with room for need bytes. The caller holds apply.
 func (e *Engine) rotate(need int) *memtable.Table {
-	mem := memtable.New(max(e.opts.MemtableBytes, need+4096))
+	mem := e.newMemtable(need + 4096)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.current.Load()
 	imms := append([]*memtable.Table{old.mem}, old.imms...)
 	mem.Note(old.mem.MaxLSN())
-	e.replace(newState(mem, imms, old.levels))
+	e.replace(e.newState(mem, imms, old.levels))
 	return mem
 }
 

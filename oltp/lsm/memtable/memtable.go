@@ -34,6 +34,7 @@ type Table struct {
 	height atomic.Int32
 	count  atomic.Int64
 	maxLSN atomic.Uint64
+	refs   atomic.Int32
 	head   uint32
 	random uint64
 }
@@ -42,11 +43,29 @@ type Table struct {
 func New(size int) *Table {
 	size = min(max(size, 4096), MaxBytes)
 	t := &Table{buf: make([]byte, size), random: 0x9E3779B97F4A7C15}
-	t.used.Store(align)
-	t.height.Store(1)
-	t.head = t.alloc(nodeFixed + 4*maxHeight)
+	t.Reset()
 	return t
 }
+
+// Reset empties the table, which nobody reads any more, keeping its arena. A node
+// is written whole when it is added, so only the head needs to be cleared.
+func (t *Table) Reset() {
+	t.used.Store(align)
+	t.height.Store(1)
+	t.count.Store(0)
+	t.maxLSN.Store(0)
+	t.head = t.alloc(nodeFixed + 4*maxHeight)
+	clear(t.buf[t.head:t.used.Load()])
+}
+
+// Retain counts a holder, Release one less; it says whether that was the last.
+func (t *Table) Retain() { t.refs.Add(1) }
+
+// Release undoes a Retain.
+func (t *Table) Release() (last bool) { return t.refs.Add(-1) == 0 }
+
+// Cap is the size of the arena in bytes.
+func (t *Table) Cap() int { return len(t.buf) }
 
 // Need is an upper bound of the arena bytes that a version takes.
 func Need(key, value []byte) int {
