@@ -299,3 +299,28 @@ func TestPartitionsMismatch(t *testing.T) {
 	require.Equal(t, schemas.CodeStream, schemas.CodeOf(err))
 	require.ErrorContains(t, err, "has 3 partitions")
 }
+
+// A broker that comes back as it was some time ago, with its process killed while
+// it wrote, has lost what it acknowledged since.
+func TestBrokerSetBack(t *testing.T) {
+	r := newRig(t, 22)
+	r.commits(50, 5)
+	r.start()
+	r.reaches(r.source.End())
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
+		before := filepath.Join(t.TempDir(), "before")
+		r.commits(20, 5)
+		require.NoError(t, os.CopyFS(before, os.DirFS(filepath.Join(r.dir, "data"))))
+		r.reaches(r.commits(60, 5))
+		r.restartBroker(func(data string) {
+			wipe(data)
+			require.NoError(t, os.Rename(before, data))
+		})
+		r.reaches(r.commits(60, 5))
+	}
+	require.Greater(t, r.house.Seen().Epoch, uint64(rounds))
+}
