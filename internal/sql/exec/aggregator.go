@@ -49,7 +49,7 @@ func newAggregator(a *plan.Agg, seed maphash.Seed) (aggregator, error) {
 		case arg.Kind == schemas.Int64 || arg.Kind == schemas.Numeric:
 			return &sumNumAgg{}, nil
 		case arg.Kind.IsFloat():
-			return &sumFloatAgg{kind: arg.Kind, result_: a.Func.Result}, nil
+			return &sumFloatAgg{kind: arg.Kind, out: a.Func.Result}, nil
 		case arg.Kind == schemas.Interval:
 			return &intervalAgg{}, nil
 		}
@@ -58,7 +58,7 @@ func newAggregator(a *plan.Agg, seed maphash.Seed) (aggregator, error) {
 		case arg.Kind.IsInteger() || arg.Kind == schemas.Numeric:
 			return &sumNumAgg{avg: true}, nil
 		case arg.Kind.IsFloat():
-			return &sumFloatAgg{kind: schemas.Float64, result_: a.Func.Result, avg: true}, nil
+			return &sumFloatAgg{kind: schemas.Float64, out: a.Func.Result, avg: true}, nil
 		case arg.Kind == schemas.Interval:
 			return &intervalAgg{avg: true}, nil
 		}

@@ -83,7 +83,9 @@ func TestCancelEndsAtOnce(t *testing.T) {
 			if code := schemas.CodeOf(err); code != schemas.CodeCanceled {
 				t.Fatalf("%s: %v (%s)", sql, err, code)
 			}
-			if took := time.Since(<-began); took > 500*time.Millisecond {
+			took := time.Since(<-began)
+			t.Logf("%s: ended %v after the cancel", sql, took)
+			if took > 500*time.Millisecond { // 50 ms is the aim; machines under test are busy
 				t.Errorf("%s: ended %v after the cancel", sql, took)
 			}
 			goleak.VerifyNone(t, before)

@@ -230,7 +230,9 @@ type sortSink struct {
 	bounded bool   // Limit rows are known
 	bound   uint64 // prefix of the last of them
 	last    schemas.Value
-	lastInt int64 // last, when it is held as an integer or coefficient
+	lastInt int64              // last, when it is held as an integer or coefficient
+	tier    vector.DecimalTier // of the decimal key when the bound was taken, with its scale:
+	scale   int                // later rows may raise those of the list
 	order   []sortRow
 	abs     []uint32
 }
@@ -271,7 +273,7 @@ func (s *sortSink) push(b *batch) error {
 // the dense keys.
 func (s *sortSink) contenders(rows kernel.Rows, keys []*vector.Vector) (of, dense kernel.Rows) {
 	n := rows.Len()
-	if !s.bounded || !comparablePrefixes(keys[0], s.op.keyAt(s.list.store, 0)) {
+	if !s.bounded || !s.comparablePrefixes(keys[0]) {
 		return rows, kernel.Rows{N: n}
 	}
 	sel := s.within(keys[0], n)
@@ -325,10 +327,10 @@ func intPrefix(k plan.SortKey) (flip, nulls uint64) {
 	return flip, nulls
 }
 
-// comparablePrefixes says whether prefixes of two columns mean the same: those of
-// decimals depend on tier and scale.
-func comparablePrefixes(a, b *vector.Vector) bool {
-	return a.Type.Kind != schemas.Numeric || a.Dec == vector.Dec64 && b.Dec == vector.Dec64 && a.Scale == b.Scale
+// comparablePrefixes says whether prefixes of a column mean the same as the bound: those
+// of decimals depend on tier and scale.
+func (s *sortSink) comparablePrefixes(v *vector.Vector) bool {
+	return v.Type.Kind != schemas.Numeric || v.Dec == vector.Dec64 && s.tier == vector.Dec64 && v.Scale == s.scale
 }
 
 // prune keeps the first limit rows.
@@ -345,6 +347,7 @@ func (s *sortSink) prune(limit int) {
 		at := s.list.order[limit-1]
 		s.bounded, s.bound = true, at.prefix
 		key := s.op.keyAt(s.list.store, 0)
+		s.tier, s.scale = key.Dec, key.Scale
 		s.last = key.Value(int(at.row))
 		if wholeKey(key) {
 			s.lastInt = key.Ints[at.row]

@@ -10,11 +10,11 @@ import (
 // sumFloatAgg is sum and avg of floats. sum(real) adds in single precision, as PostgreSQL
 // does.
 type sumFloatAgg struct {
-	kind    schemas.Kind // Float32: round each sum
-	result_ schemas.Kind
-	avg     bool
-	sum     []float64
-	count   []int64
+	kind  schemas.Kind // Float32: round each sum
+	out   schemas.Kind
+	avg   bool
+	sum   []float64
+	count []int64
 }
 
 func (a *sumFloatAgg) grow(n int)   { a.sum, a.count = extend(a.sum, n), extend(a.count, n) }
@@ -58,7 +58,7 @@ func (a *sumFloatAgg) merge(o aggregator, from, to []uint32) error {
 }
 
 func (a *sumFloatAgg) result() (*vector.Vector, error) {
-	v := vector.New(schemas.Type{Kind: a.result_}, len(a.sum))
+	v := vector.New(schemas.Type{Kind: a.out}, len(a.sum))
 	for g, s := range a.sum {
 		switch {
 		case a.count[g] == 0:

@@ -14,11 +14,11 @@ func (s *sortSink) boundCodes(b *batch) (rows kernel.Rows, ok bool) {
 	if !s.bounded || s.op.plain < 0 {
 		return b.rows, false
 	}
-	v, key := b.cols[s.op.plain], s.op.keyAt(s.list.store, 0)
+	v := b.cols[s.op.plain]
 	if v.Enc != vector.FOR || v.Nulls != nil || s.last.IsNull() || v.Codes.Width() == 0 || v.Type.Kind == schemas.Bool {
 		return b.rows, false
 	}
-	if v.Type.Kind == schemas.Numeric && (v.Dec != vector.Dec64 || v.DScale != nil || key.Dec != vector.Dec64 || key.Scale != v.Scale) {
+	if v.Type.Kind == schemas.Numeric && (v.Dec != vector.Dec64 || v.DScale != nil || s.tier != vector.Dec64 || s.scale != v.Scale) {
 		return b.rows, false
 	}
 	from, to := uint64(0), uint64(math.MaxUint64)

@@ -29,7 +29,7 @@ type callNode struct {
 	strict     bool // a NULL argument makes a NULL result
 	infallible bool
 	perDict    bool // may run over dictionary values once instead of rows
-	eval_      *Eval
+	owner      *Eval
 	buf        Buffer
 	skip       vector.Bitmap
 	dict       dictCache
@@ -162,11 +162,11 @@ func (n *callNode) overDict(rows int) *vector.Vector {
 	}
 	arg := n.vecs[at]
 	d := &n.dict
-	if d.dict != arg.Dict || d.chunk != n.eval_.chunks {
+	if d.dict != arg.Dict || d.chunk != n.owner.chunks {
 		if arg.Dict.Len > rows || arg.Dict.Len == 0 {
 			return nil
 		}
-		d.dict, d.chunk = arg.Dict, n.eval_.chunks
+		d.dict, d.chunk = arg.Dict, n.owner.chunks
 		n.vecs[at] = arg.Dict
 		d.ok = n.run(&d.buf, n.vecs, arg.Dict.Len, nil) == nil && d.buf.Vec.Nulls == nil
 		n.vecs[at] = arg

@@ -22,7 +22,7 @@ func (c *compiler) cast(x *expr.Cast) (node, error) {
 	}
 	fn, safe := castKernel(from, to)
 	return &callNode{args: []node{arg}, vecs: make([]*vector.Vector, 1), run: fn, typ: to, at: x.At,
-		strict: true, infallible: safe, perDict: true, eval_: c.eval}, nil
+		strict: true, infallible: safe, perDict: true, owner: c.eval}, nil
 }
 
 // sameHeld says whether a conversion changes nothing but the type's name.

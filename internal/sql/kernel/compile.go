@@ -117,7 +117,7 @@ func (c *compiler) call(x *expr.Call) (node, error) {
 		return nil, err
 	}
 	n := &callNode{args: args, vecs: make([]*vector.Vector, len(args)), run: run, typ: x.Typ, at: x.At,
-		strict: !x.Func.NullCall, infallible: impl.safe, eval_: c.eval}
+		strict: !x.Func.NullCall, infallible: impl.safe, owner: c.eval}
 	n.perDict = impl.perValue && !x.Func.NullCall
 	return n, nil
 }

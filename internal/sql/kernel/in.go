@@ -17,7 +17,7 @@ func (c *compiler) in(x *expr.In) (node, error) {
 	list := sortedList(x.Arg.Type(), x.List)
 	fn := inKernel(list, x.HasNull, x.Negate)
 	return &callNode{args: []node{arg}, vecs: make([]*vector.Vector, 1), run: fn, typ: boolean, at: x.At,
-		strict: true, infallible: true, perDict: !x.HasNull, eval_: c.eval}, nil
+		strict: true, infallible: true, perDict: !x.HasNull, owner: c.eval}, nil
 }
 
 // sortedList makes a flat, ascending vector of the values of an IN list.

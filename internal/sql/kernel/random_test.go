@@ -294,7 +294,11 @@ func TestAgainstRows(t *testing.T) {
 	for round := range rounds {
 		if round%20 == 0 {
 			var flat []*vector.Vector
-			rows, flat = randomTable(r, []int{1, 2, 63, 300}[r.IntN(4)])
+			sizes := []int{1, 2, 63, 300, 1000, 8192}
+			if testing.Short() {
+				sizes = sizes[:5]
+			}
+			rows, flat = randomTable(r, sizes[r.IntN(len(sizes))])
 			cols = make([]*vector.Vector, len(flat))
 			encode := sqltest.Random(r)
 			for i, v := range flat {
