@@ -200,7 +200,7 @@ func (a *span) addMicros(n, each int64, frac float64) {
 		a.over = true
 		return
 	}
-	for _, us := range [...]int64{hi, int64(math.RoundToEven(frac * float64(each)))} {
+	for _, us := range [...]int64{hi, wholeMicros(frac * float64(each))} {
 		sum := a.us + us
 		if us > 0 && sum < a.us || us < 0 && sum > a.us {
 			a.over = true
@@ -214,6 +214,18 @@ const (
 	secondUnits = 1<<unitSecond | 1<<unitMilli | 1<<unitMicro
 	clockUnits  = 1<<unitHour | 1<<unitMinute | secondUnits
 )
+
+// wholeMicros rounds to nearest, half towards zero, as PostgreSQL does here.
+func wholeMicros(us float64) int64 {
+	n := math.Trunc(us)
+	switch rest := us - n; {
+	case rest > 0.5:
+		n++
+	case rest < -0.5:
+		n--
+	}
+	return int64(n)
+}
 
 type intervalParser struct {
 	scanner

@@ -78,7 +78,8 @@ func TestNoAllocation(t *testing.T) {
 			}
 			dst = AppendVector(dst[:0], v, 0)
 		})
-		if n > 0 {
+		pooled := c.typ.Kind == schemas.JSONB || c.typ.Kind == schemas.Bytea
+		if n > 0 && !(raceEnabled && pooled) {
 			t.Errorf("%v %q: %v allocations", c.typ, c.text, n)
 		}
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package pgtext
+
+const raceEnabled = false
