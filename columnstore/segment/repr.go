@@ -32,7 +32,7 @@ func reprOf(t schemas.Type, chunks []Chunk, col int) (r Repr, scale int) {
 		if v.Enc == vector.Const && v.Nulls.Get(0) {
 			continue
 		}
-		if v.Dec != vector.Dec64 || v.DScale != nil || v.Scale < 0 || v.Scale > 18 || known && v.Scale != scale {
+		if v.Dec != vector.Dec64 || !oneScale(v) || v.Scale < 0 || v.Scale > 18 || known && v.Scale != scale {
 			return Text, 0
 		}
 		known, scale = true, v.Scale
@@ -41,6 +41,23 @@ func reprOf(t schemas.Type, chunks []Chunk, col int) (r Repr, scale int) {
 		scale = min(max(int(t.Scale), 0), 18)
 	}
 	return Decimal, scale
+}
+
+// oneScale says whether every number of a decimal vector shows all of its digits:
+// NULLs before the first number make scales a row that do not differ.
+func oneScale(v *vector.Vector) bool {
+	if v.DScale == nil {
+		return true
+	}
+	if v.Enc != vector.Flat {
+		return false
+	}
+	for i, s := range v.DScale {
+		if int(s) != v.Scale && !v.Null(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // node describes a column to Parquet.
@@ -80,7 +97,7 @@ func leaf(t schemas.Type, m ColumnMeta) parquet.Node {
 		}
 		precision := 18
 		if t.Precision > 0 && t.Precision < 18 && m.Scale == int(t.Scale) {
-			precision = int(t.Precision)
+			precision = max(int(t.Precision), m.Scale, 10) // of fewer digits Parquet wants INT32
 		}
 		return parquet.Decimal(m.Scale, precision, parquet.Int64Type)
 	case schemas.Text, schemas.Varchar, schemas.Char:
