@@ -17,8 +17,12 @@ import (
 
 // freeze copies what a source and a broker keep when the warehouse crashes.
 func (s *sim) freeze(seed uint64) *sim {
+	streams := make(map[load.Partition][]message, len(s.streams))
+	for p, ms := range s.streams {
+		streams[p] = slices.Clip(ms)
+	}
 	return &sim{rng: rand.New(rand.NewPCG(seed, 8)), commits: slices.Clip(s.commits), states: maps.Clone(s.states), now: s.now.clone(), serial: s.serial,
-		epoch: s.epoch, run: s.run, emitted: s.emitted, last: s.last, streams: maps.Clone(s.streams), progress: s.progress}
+		epoch: s.epoch, run: s.run, emitted: s.emitted, last: s.last, streams: streams, progress: s.progress}
 }
 
 // promise is what was acknowledged or shown before a crash.
@@ -251,7 +255,7 @@ func crashTest(t testing.TB, seed uint64, every int, torn, lie bool) int {
 // a restart: whatever was acknowledged is there, and loading goes on exactly (I1, I2).
 func TestCrash(t *testing.T) {
 	n := 0
-	for seed := range uint64(rounds(t, 1, 6)) {
+	for seed := range uint64(rounds(t, 1, 3)) {
 		n += crashTest(t, seed, rounds(t, 9, 1), true, false)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/columnstore/ingest"
 	"github.com/millrace/millrace/internal/vfs/vfstest"
 	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/load"
@@ -34,6 +35,9 @@ type history struct {
 func newHistory(t testing.TB, seed uint64) *history {
 	h := &history{t: t, s: newSim(seed), fs: vfstest.NewMem(), clk: newClock(), version: "v1", leases: map[string][]load.Lease{}, tally: map[string]int{}}
 	h.opts = simOptions(h.fs, h.clk)
+	if seed%3 == 1 {
+		h.opts.MemoryBudget = 8 << 10 // nearly every load spills, nearly every block is evicted
+	}
 	return h
 }
 
@@ -257,24 +261,53 @@ func rounds(t testing.TB, short, long int) int {
 	return long
 }
 
+func runHistory(t testing.TB, seed uint64, k hooks) *history {
+	h := newHistory(t, seed)
+	h.opts.hooks = k
+	defer func() {
+		if h.st != nil {
+			h.st.Close()
+		}
+	}()
+	for range 20 {
+		h.s.commit()
+	}
+	h.start(seed%2 == 0)
+	for range 300 {
+		h.step()
+		if t.Failed() {
+			return h
+		}
+	}
+	h.finish()
+	return h
+}
+
+// TestMutants breaks a rule and demands that histories notice.
+func TestMutants(t *testing.T) {
+	for name, k := range map[string]hooks{
+		"publish without needs": {Hooks: ingest.Hooks{NoNeeds: true}},
+		"no fence":              {Hooks: ingest.Hooks{NoFence: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				if failures := vfstest.Try(t, func(t testing.TB) { runHistory(t, seed, k) }); len(failures) > 0 {
+					t.Logf("seed %d: %s", seed, failures[0])
+					return
+				}
+			}
+			t.Fatal("no history noticed")
+		})
+	}
+}
+
 // TestHistories runs random multi-table, multi-partition, multi-epoch histories
 // with duplicates, reordering between partitions, zombies, restarts, checkpoints
 // and merges; every version seen equals the model at its W (I2, I3).
 func TestHistories(t *testing.T) {
 	tally := map[string]int{}
 	for seed := range uint64(rounds(t, 12, 100)) {
-		h := newHistory(t, seed)
-		for range 20 {
-			h.s.commit()
-		}
-		h.start(seed%2 == 0)
-		for range 300 {
-			h.step()
-			if t.Failed() {
-				t.Fatalf("seed %d", seed)
-			}
-		}
-		h.finish()
+		h := runHistory(t, seed, hooks{})
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

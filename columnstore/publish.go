@@ -66,12 +66,12 @@ func (s *Store) publishOne() (did bool, err error) {
 	s.write.version++
 	version := s.write.version
 	if s.opts.hooks.earlyW {
-		early := s.visible.Load().sources[p.Control.Name]
-		early.Pipeline, early.Source, early.W = p.Control.Name, p.Control.Source, pub.To
+		early := s.visible.Load().sources[pub.Pipeline]
+		early.Pipeline, early.Source, early.W = pub.Pipeline, pub.Source, pub.To
 		s.swap(version, nil, &early)
 		s.opts.hooks.between()
 	}
-	touched, err := s.applyAll(p, pub, version)
+	touched, err := s.applyAll(pub, version)
 	if err != nil {
 		return s.failed(p, pub, err)
 	}
@@ -116,7 +116,7 @@ func (s *Store) reserve() error {
 // failed decides what an unpublishable change means: trouble with the disk is
 // tried again, anything else stops the pipeline loudly until it is resynced (I7).
 func (s *Store) failed(p *ingest.Pipe, pub *ingest.Publication, err error) (bool, error) {
-	err = fmt.Errorf("publish %s up to %s: %w", p.Control.Name, pub.To, err)
+	err = fmt.Errorf("publish %s up to %s: %w", pub.Pipeline, pub.To, err)
 	switch schemas.CodeOf(err) {
 	case schemas.CodeIO, schemas.CodeDiskFull, schemas.CodeCorrupt:
 		return false, err
@@ -124,7 +124,7 @@ func (s *Store) failed(p *ingest.Pipe, pub *ingest.Publication, err error) (bool
 	s.ingest.Lock()
 	defer s.ingest.Unlock()
 	p.Err = err
-	s.opts.Logger.Error("pipeline stopped", "pipeline", p.Control.Name, "error", err)
+	s.opts.Logger.Error("pipeline stopped", "pipeline", pub.Pipeline, "error", err)
 	s.notify()
 	return true, nil
 }
@@ -137,9 +137,9 @@ func (s *Store) makeVisible(p *ingest.Pipe, pub *ingest.Publication, version uin
 		}
 	}
 	s.ingest.Lock()
-	freed := p.Published(pub, s.tablesOf(p.Control.Name))
+	freed := p.Published(pub, s.tablesOf(pub.Pipeline))
 	s.ingest.staged -= freed
-	src := SourceState{Pipeline: p.Control.Name, Source: p.Control.Source, Incarnation: p.Incarnation(), W: p.W, CommitTime: p.CommitTime}
+	src := SourceState{Pipeline: pub.Pipeline, Source: pub.Source, Incarnation: p.Incarnation(), W: p.W, CommitTime: p.CommitTime}
 	p.Advance()
 	s.ingest.Unlock()
 	s.swap(version, touched, &src)
@@ -171,9 +171,9 @@ type applier struct {
 }
 
 // applyAll applies a publication to the tables under a version, wholly or not at all.
-func (s *Store) applyAll(p *ingest.Pipe, pub *ingest.Publication, version uint64) (map[string]*tab, error) {
+func (s *Store) applyAll(pub *ingest.Publication, version uint64) (map[string]*tab, error) {
 	a := &applier{s: s, pub: pub, touched: map[string]*tab{}, txns: map[string]*table.Txn{}}
-	err := a.run(p)
+	err := a.run()
 	for name, x := range a.txns {
 		if err != nil {
 			x.Abort(version)
@@ -195,14 +195,14 @@ func (a *applier) txn(name string) (*table.Txn, *tab) {
 	return x, t
 }
 
-func (a *applier) run(p *ingest.Pipe) error {
+func (a *applier) run() error {
 	if a.pub.Takeover {
-		a.takeover(p.Control.Name)
+		a.takeover(a.pub.Pipeline)
 		return nil
 	}
 	for _, sn := range a.pub.Snapshot {
 		for name, t := range a.s.write.tables {
-			if t.def.Pipeline == p.Control.Name && t.def.Source == sn.Table {
+			if t.def.Pipeline == a.pub.Pipeline && t.def.Source == sn.Table {
 				t.rowsDone, t.rowsTotal = sn.RowsDone, sn.RowsTotal
 				a.touched[name] = t
 			}
@@ -217,7 +217,7 @@ func (a *applier) run(p *ingest.Pipe) error {
 		if err := a.phase(from, to); err != nil {
 			return err
 		}
-		for _, name := range a.s.tablesOf(p.Control.Name) {
+		for _, name := range a.s.tablesOf(a.pub.Pipeline) {
 			if a.s.write.tables[name].def.Source == b.Table {
 				x, _ := a.txn(name)
 				x.Truncate()

@@ -103,16 +103,16 @@ func (s *Store) openLog(m *manifest.State) (err error) {
 		return err
 	}
 	s.maintenance.logAt = s.log.DurableLSN()
-	if r := s.log.Recovery(); r.Renewed {
-		return s.lostLog(r)
+	if s.log.Recovery().Renewed || m.Replay < s.log.OldestLSN() {
+		return s.lostLog()
 	}
 	return s.replay(m)
 }
 
 // lostLog goes on without a load log that lost acknowledged loads: what was staged
 // is gone, so every source replays from W in a new epoch.
-func (s *Store) lostLog(r wal.Recovery) error {
-	s.opts.Logger.Error("the load log lost acknowledged loads; sources must replay", "end", r.End)
+func (s *Store) lostLog() error {
+	s.opts.Logger.Error("the load log lost acknowledged loads; sources must replay", "log starts again at", s.log.DurableLSN())
 	s.ingest.settled = s.log.DurableLSN()
 	for _, p := range s.ingest.pipes {
 		if p.Epoch() == 0 {
@@ -122,14 +122,14 @@ func (s *Store) lostLog(r wal.Recovery) error {
 			return err
 		}
 	}
-	return nil
+	return s.man.Commit(&manifest.Edit{LogLost: s.ingest.settled})
 }
 
 func (s *Store) replay(m *manifest.State) error {
 	s.ingest.settled = m.Replay
 	r, err := s.log.NewReader(m.Replay)
 	if err != nil {
-		return corruptManifest("the load log begins after position %s: %v", m.Replay, err)
+		return corruptManifest("the load log cannot be read from position %s: %v", m.Replay, err)
 	}
 	defer r.Close()
 	loads := 0

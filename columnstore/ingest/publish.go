@@ -10,6 +10,9 @@ import (
 
 // Publication is what may become visible next, all of it under one version.
 type Publication struct {
+	Pipeline string
+	Source   string
+
 	// Takeover makes Epoch the current one and drops what its predecessors left.
 	// With Reset every table of the pipeline starts empty.
 	Takeover bool
@@ -49,6 +52,14 @@ func (e *epoch) satisfied(q *pending) bool {
 
 // Next returns what to publish, or nil when nothing is ready.
 func (p *Pipe) Next(h Hooks) *Publication {
+	pub := p.next(h)
+	if pub != nil {
+		pub.Pipeline, pub.Source = p.Control.Name, p.Control.Source
+	}
+	return pub
+}
+
+func (p *Pipe) next(h Hooks) *Publication {
 	if p.Err != nil && !p.resyncing() {
 		return nil
 	}

@@ -136,6 +136,8 @@ type Edit struct {
 	Tables     []Def       `json:"tables,omitempty"`
 	Ceiling    uint64      `json:"ceiling,omitempty"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	// LogLost says that the load log before a position is gone for good.
+	LogLost schemas.LSN `json:"log_lost,omitempty"`
 }
 
 // Checkpoint names together all that belongs together: one version of every
@@ -170,6 +172,9 @@ func (s *State) apply(e *Edit) {
 		t.Def = d
 	}
 	s.Ceiling = max(s.Ceiling, e.Ceiling)
+	if e.LogLost > 0 {
+		s.Replay, s.LogEnd = e.LogLost, max(s.LogEnd, e.LogLost)
+	}
 	if e.Checkpoint != nil {
 		s.checkpoint(e.Checkpoint)
 	}
