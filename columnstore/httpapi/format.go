@@ -111,6 +111,8 @@ func (e *jsonEncoder) end(dst []byte, a *query.Answer) []byte {
 	return append(dst, "}\n"...)
 }
 
+func (e *jsonEncoder) accepts([]column) error { return nil }
+
 func (e *jsonEncoder) broken([]byte, errorBody) []byte { return nil }
 
 // ndjsonEncoder writes one object a row.
@@ -143,6 +145,20 @@ func (e *ndjsonEncoder) rows(dst []byte, b *exec.Batch, _ []column) []byte {
 }
 
 func (e *ndjsonEncoder) end(dst []byte, _ *query.Answer) []byte { return dst }
+
+// accepts refuses two columns of one name: clients would silently drop one of them.
+func (e *ndjsonEncoder) accepts(cols []column) error {
+	seen := make(map[string]bool, len(cols))
+	for _, c := range cols {
+		if seen[c.Name] {
+			err := schemas.Errorf(schemas.CodeAmbiguous, "42701", "two columns are named %q, which objects cannot hold", c.Name)
+			err.Hint = "name them apart with AS, or ask for format json or csv"
+			return err
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
 
 func (e *ndjsonEncoder) broken(dst []byte, body errorBody) []byte {
 	return append(appendJSON(dst, map[string]any{"$error": body.Error}), '\n')
@@ -182,6 +198,8 @@ func (e *csvEncoder) rows(dst []byte, b *exec.Batch, _ []column) []byte {
 }
 
 func (e *csvEncoder) end(dst []byte, _ *query.Answer) []byte { return dst }
+
+func (e *csvEncoder) accepts([]column) error { return nil }
 
 func (e *csvEncoder) broken([]byte, errorBody) []byte { return nil }
 
@@ -229,7 +247,7 @@ func appendCell(dst []byte, v *vector.Vector, i int, bare bool) []byte {
 			return dst[:len(dst)-1]
 		}
 		return append(dst, '"')
-	case schemas.Text, schemas.Varchar, schemas.Char:
+	case schemas.Text, schemas.Varchar:
 		return appendJSONText(dst, v.Bytes(i))
 	}
 	dst = append(dst, '"')

@@ -23,7 +23,7 @@ var layers = []struct {
 	{"pipelines", []string{"pipelines"}, "a pipeline plans work for the parts below and is used by none of them"},
 	{"parts", []string{"oltp", "cdc", "transform", "columnstore"}, "the parts meet only in the vocabulary below"},
 	{"sql", []string{"internal/sql"}, "one SQL engine serves every part, over catalogs that they provide"},
-	{"vocabulary", []string{"schemas", "internal/vector", "internal/arrowipc", "internal/pgtext"}, "columns, batches and their encodings are what the parts exchange"},
+	{"vocabulary", []string{"schemas", "internal/vector", "internal/arrowipc", "internal/decimal", "internal/pgtext"}, "columns, batches, their values and encodings are what the parts exchange"},
 	{"base", []string{"internal"}, "files, logs and clocks know nothing of columns"},
 	{"words", []string{"schemas$"}, "types, positions and errors import nothing, so that everybody can name them"},
 }
