@@ -239,7 +239,7 @@ func partitionOf(c simChange) load.Partition {
 }
 
 func (s *sim) run0(snapshot bool) load.Run {
-	return load.Run{Pipeline: simPipeline, Source: "src", Incarnation: "one", Progress: simProgress, Snapshot: snapshot,
+	return load.Run{Pipeline: simPipeline, Source: "src", Incarnation: "one", Tables: simTables, Progress: simProgress, Snapshot: snapshot,
 		Partitions: map[string]int32{simProgress: 1, "t.a": simParts, "t.b": simParts, "t.c": simParts}}
 }
 

@@ -61,7 +61,7 @@ func (p *Pipe) admits(run load.Run) error {
 	}
 	known := p.newest().run.Incarnation
 	if run.Snapshot || known == "" || known == run.Incarnation {
-		return nil
+		return p.continues(run)
 	}
 	return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000",
 		Message: "source " + run.Source + " is another one than was loaded: its incarnation is " + run.Incarnation + ", not " + known,
