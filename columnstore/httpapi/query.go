@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,9 +9,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/columnstore/query"
 	"github.com/millrace/millrace/internal/sql/exec"
@@ -36,12 +40,22 @@ type queryRequest struct {
 	MaxRows   int64             `json:"max_rows"`
 }
 
+// maxID bounds a query id, in bytes.
+const maxID = 128
+
+// lastWords is how long a client may take to read the end of a cancelled answer.
+const lastWords = time.Second
+
 // defaultWait is how long min_lsn is waited for when wait_ms is not given.
 const defaultWait = 5 * time.Second
 
 func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	req, err := s.readQuery(w, r)
+	if req.QueryID == "" || !validID(req.QueryID) {
+		req.QueryID = uuid.NewString() // so that every error has one to look for in the log
+	}
+	w.Header().Set("X-Query-Id", req.QueryID)
 	if err != nil {
 		s.fail(w, r, err, req.QueryID)
 		return
@@ -62,7 +76,30 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer answer.Close()
+	defer unblock(w, answer)()
+	if err := enc.accepts(answer.Columns); err != nil {
+		answer.Fail(err)
+		s.fail(w, r, err, answer.ID)
+		return
+	}
 	s.send(w, r, answer, enc, req.MaxRows)
+}
+
+// unblock ends writes to a client that does not read when the query is cancelled or
+// runs out of time: a hanging client holds its slot no longer than that (I9). The
+// function that it returns ends the watch.
+func unblock(w http.ResponseWriter, a *query.Answer) (end func()) {
+	conn, fired := http.NewResponseController(w), make(chan struct{})
+	stop := a.AfterCancel(func() {
+		defer close(fired)
+		_ = conn.SetWriteDeadline(time.Unix(1, 0)) // a writer without deadlines has no connection either
+	})
+	return func() {
+		if !stop() {
+			<-fired
+			_ = conn.SetWriteDeadline(time.Time{})
+		}
+	}
 }
 
 // readQuery reads the request from the body (text or JSON) or the URL. The URL's
@@ -72,42 +109,99 @@ func (s *Server) readQuery(w http.ResponseWriter, r *http.Request) (queryRequest
 	if err := req.fromURL(r.URL.Query()); err != nil {
 		return req, err
 	}
-	if r.Method == http.MethodGet {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return req, err
+	}
+	if r.Method != http.MethodPost { // GET, and HEAD which is routed with it
 		req.SQL = r.URL.Query().Get("query")
 		return req, req.check("give the statement as ?query=")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.MaxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			e := schemas.Errorf(schemas.CodeTooLarge, "54000", "the request is larger than %d bytes", tooLarge.Limit)
-			e.Hint = "send a shorter statement, or parameters for its long values"
-			return req, e
-		}
-		return req, schemas.Errorf(schemas.CodeInvalid, "", "the request could not be read: %v", err)
-	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if mediaType != "application/json" {
+	if mediaType != "application/json" && !strings.HasPrefix(strings.TrimSpace(string(body)), "{") {
 		req.SQL = string(body)
 		return req, req.check("send the statement as the body")
 	}
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		e := schemas.Errorf(schemas.CodeInvalid, "", "the JSON body does not fit: %v", err)
-		e.Hint = `a body looks like {"sql": "SELECT 1", "format": "json", "timeout_ms": 1000}`
-		return req, e
+	if err := req.fromJSON(body); err != nil {
+		return req, err
 	}
 	return req, req.check(`give the statement as "sql"`)
 }
 
+// readBody reads the body to its end, of a GET too: only then is a client that goes
+// away noticed. Nor may a read deadline outlive the request: it would look like one.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(s.opts.BodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.opts.MaxBody))
+	if err == nil {
+		_ = conn.SetReadDeadline(time.Time{})
+		return body, nil
+	}
+	// The deadline stays, for whoever drops the rest of the body.
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		e := schemas.Errorf(schemas.CodeTooLarge, "54000", "the request is larger than %d bytes", tooLarge.Limit)
+		e.Hint = "send a shorter statement"
+		return nil, e
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, schemas.Errorf(schemas.CodeTimeout, "", "the request's body did not arrive in %v", s.opts.BodyTimeout)
+	}
+	return nil, schemas.Errorf(schemas.CodeInvalid, "", "the request's body ended early")
+}
+
 func (q *queryRequest) check(hint string) error {
+	if !validID(q.QueryID) {
+		return schemas.Errorf(schemas.CodeInvalid, "", "query_id is not at most %d printable ASCII characters without spaces", maxID)
+	}
 	if strings.TrimSpace(q.SQL) == "" {
 		e := schemas.Errorf(schemas.CodeInvalid, "", "there is no statement in the request")
 		e.Hint = hint
 		return e
 	}
 	return nil
+}
+
+func (q *queryRequest) fromJSON(body []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(q)
+	if err == nil {
+		if _, more := dec.Token(); more != io.EOF {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	reason := strings.TrimPrefix(err.Error(), "json: ")
+	var misfit *json.UnmarshalTypeError
+	var known *schemas.Error
+	switch {
+	case errors.As(err, &misfit):
+		reason = fmt.Sprintf("%q cannot be a %s", misfit.Field, misfit.Value)
+		if misfit.Field == "" {
+			reason = "it is a " + misfit.Value
+		}
+	case errors.As(err, &known):
+		reason = known.Message
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		reason = "it ends early"
+	}
+	e := schemas.Errorf(schemas.CodeInvalid, "", "the JSON body does not fit: %s", reason)
+	e.Hint = `a body looks like {"sql": "SELECT 1", "format": "json", "timeout_ms": 1000}`
+	return e
+}
+
+// validID says whether a query id can stand in a header and a path.
+func validID(id string) bool {
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(id) <= maxID
 }
 
 func (q *queryRequest) fromURL(v url.Values) error {
@@ -144,13 +238,13 @@ func (q *queryRequest) toQuery(arrived time.Time) (query.Request, error) {
 	}
 	out := query.Request{
 		SQL: q.SQL, ID: q.QueryID, Source: q.Source, Start: arrived, Wait: defaultWait,
-		Timeout: time.Duration(q.TimeoutMS) * time.Millisecond, Memory: q.MaxMemory,
+		Timeout: millis(q.TimeoutMS), Memory: q.MaxMemory,
 	}
 	if q.MinLSN != nil {
 		out.MinLSN = *q.MinLSN
 	}
 	if q.WaitMS != nil {
-		out.Wait = time.Duration(*q.WaitMS) * time.Millisecond
+		out.Wait = millis(*q.WaitMS)
 	}
 	for i, raw := range q.Params {
 		v, err := param(raw)
@@ -160,6 +254,11 @@ func (q *queryRequest) toQuery(arrived time.Time) (query.Request, error) {
 		out.Params = append(out.Params, v)
 	}
 	return out, nil
+}
+
+// millis bounds what a client asks for, so that it cannot overflow.
+func millis(n int64) time.Duration {
+	return time.Duration(min(n, int64(24*time.Hour/time.Millisecond))) * time.Millisecond
 }
 
 // param takes a JSON value as the text of a parameter, whose type the statement
@@ -217,7 +316,10 @@ func (s *Server) abort(w http.ResponseWriter, r *http.Request, a *query.Answer, 
 	}
 	_, body := describe(err, a.ID)
 	if tail := enc.broken(nil, body); tail != nil {
+		conn := http.NewResponseController(w)
+		_ = conn.SetWriteDeadline(time.Now().Add(lastWords))
 		_, _ = w.Write(tail)
+		_ = conn.Flush() // the abort drops what is still buffered
 	}
 	panic(http.ErrAbortHandler) // no end of the body: the client sees it broken
 }
@@ -278,6 +380,8 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // encoder writes an answer in one format.
 type encoder interface {
 	contentType() string
+	// accepts says whether the format can hold these columns.
+	accepts(cols []column) error
 	begin(dst []byte, a *query.Answer) []byte
 	rows(dst []byte, b *exec.Batch, cols []column) []byte
 	end(dst []byte, a *query.Answer) []byte

@@ -69,6 +69,8 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	// MaxBody in bytes of a request; default 1 MiB.
 	MaxBody int64
+	// BodyTimeout is how long a client may take to send its request; default 30 s.
+	BodyTimeout time.Duration
 	// MaxResult in bytes of an answer; default 256 MiB.
 	MaxResult int64
 }
@@ -92,6 +94,9 @@ func New(queries *query.Service, status Status, opts Options) *Server {
 	}
 	if opts.MaxBody == 0 {
 		opts.MaxBody = 1 << 20
+	}
+	if opts.BodyTimeout == 0 {
+		opts.BodyTimeout = 30 * time.Second
 	}
 	if opts.MaxResult == 0 {
 		opts.MaxResult = 256 << 20
@@ -122,13 +127,33 @@ func (s *Server) routes() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	defer s.survive(w, r)
-	s.mux.ServeHTTP(w, r)
+	t := &tracked{ResponseWriter: w}
+	defer s.survive(t, r)
+	s.mux.ServeHTTP(t, r)
 }
+
+// tracked remembers whether an answer began, after which no status can be sent.
+type tracked struct {
+	http.ResponseWriter
+	began bool
+}
+
+func (t *tracked) WriteHeader(status int) {
+	t.began = true
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *tracked) Write(b []byte) (int, error) {
+	t.began = true
+	return t.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 // survive turns a bug of ours into an answer and a line in the log: one request
 // never takes the server with it (I9).
-func (s *Server) survive(w http.ResponseWriter, r *http.Request) {
+func (s *Server) survive(w *tracked, r *http.Request) {
 	bug := recover()
 	if bug == nil {
 		return
@@ -137,7 +162,10 @@ func (s *Server) survive(w http.ResponseWriter, r *http.Request) {
 		panic(bug)
 	}
 	s.log.ErrorContext(r.Context(), "bug in a request", "path", r.URL.Path, "panic", bug, "stack", string(debug.Stack()))
-	s.fail(w, r, fmt.Errorf("panic: %v", bug), "")
+	if w.began {
+		panic(http.ErrAbortHandler) // a part is never taken for the whole
+	}
+	s.fail(w, r, fmt.Errorf("panic: %v", bug), w.Header().Get("X-Query-Id"))
 }
 
 func (s *Server) console(w http.ResponseWriter, _ *http.Request) {

@@ -155,6 +155,7 @@ type Answer struct {
 var (
 	errTimeout = errors.New("timeout")
 	errKilled  = errors.New("killed")
+	errBug     = errors.New("panic")
 )
 
 // Query admits, plans and starts a statement. Errors are *schemas.Error. The
@@ -171,10 +172,15 @@ func (s *Service) Query(ctx context.Context, req Request) (_ *Answer, err error)
 	timeout := min(orDefault(req.Timeout, s.opts.Timeout), s.opts.MaxTimeout)
 	timer := time.AfterFunc(timeout, func() { a.cancel(errTimeout) })
 	a.release = append(a.release, func() { timer.Stop() })
+	started := false
 	defer func() {
-		if err != nil {
+		switch {
+		case err != nil:
 			err = a.explain(err, timeout)
 			a.failed = err
+			a.Close()
+		case !started: // a panic must not keep slot and id
+			a.failed = errBug
 			a.Close()
 		}
 	}()
@@ -188,7 +194,11 @@ func (s *Service) Query(ctx context.Context, req Request) (_ *Answer, err error)
 	if err := s.pin(a, req); err != nil {
 		return nil, err
 	}
-	return a, s.start(a, req)
+	if err := s.start(a, req); err != nil {
+		return nil, err
+	}
+	started = true
+	return a, nil
 }
 
 // pin takes the snapshot, waiting for the LSN that the client asks for.
@@ -200,6 +210,9 @@ func (s *Service) pin(a *Answer, req Request) error {
 		defer stop()
 	}
 	snap, err := s.store.Snapshot(wait, req.Source, req.MinLSN)
+	if err != nil && a.ctx.Err() != nil {
+		return a.ctx.Err() // cancelled while it waited: that is the reason, not the LSN
+	}
 	if err != nil {
 		return err
 	}
@@ -252,6 +265,10 @@ func (a *Answer) Next() (*exec.Batch, error) {
 
 // Fail records that the answer could not be delivered.
 func (a *Answer) Fail(err error) { a.failed = err }
+
+// AfterCancel arranges for f to run when the query is cancelled, runs out of time or
+// is closed, unless stop is called first; stop is false when f has been started.
+func (a *Answer) AfterCancel(f func()) (stop func() bool) { return context.AfterFunc(a.ctx, f) }
 
 // Stats so far; complete after Next returned nil.
 func (a *Answer) Stats() Stats {

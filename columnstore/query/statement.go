@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/internal/pgtext"
@@ -21,9 +22,20 @@ func bindParams(types []schemas.Type, texts []schemas.Value) ([]schemas.Value, e
 		}
 		v, err := pgtext.ParseValue(types[i], text.Bytes())
 		if err != nil {
-			return nil, fmt.Errorf("parameter $%d: %w", i+1, err)
+			return nil, inParam(i+1, err)
 		}
 		out[i] = v
 	}
 	return out, nil
+}
+
+// inParam says which parameter an error is about, in the message that clients see.
+func inParam(n int, err error) error {
+	var known *schemas.Error
+	if !errors.As(err, &known) {
+		return fmt.Errorf("parameter $%d: %w", n, err)
+	}
+	e := *known
+	e.Message = fmt.Sprintf("parameter $%d: %s", n, known.Message)
+	return &e
 }
