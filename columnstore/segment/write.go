@@ -80,7 +80,7 @@ func (m *Meta) rowGroups(out io.Writer, schema *parquet.Schema, t *schemas.Table
 			if values, scratch, err = columnValues(values[:0], scratch[:0], b.Vec, c.Rows, i, m.Columns[i], optional); err != nil {
 				return fmt.Errorf("column %s: %w", t.Columns[i].Name, err)
 			}
-			// Pages of 8 Ki rows keep what one decode holds small.
+			// Pages end between calls only: small ones keep pages near their size.
 			for at := 0; at < len(values); at += 8 << 10 {
 				if _, err := rg.ColumnWriters()[i].WriteRowValues(values[at:min(at+8<<10, len(values))]); err != nil {
 					return fmt.Errorf("column %s: %w", t.Columns[i].Name, err)
