@@ -224,6 +224,20 @@ func splitList(v *value) []*value {
 
 var nameText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
+const nameHint = "at most 63 letters, digits, _ and -, a letter first"
+
+func isName(text string) bool { return nameText.MatchString(text) && len(text) <= 63 }
+
+// CheckName says whether a pipeline can have a name, with CodeInvalid.
+func CheckName(pipeline string) error {
+	if isName(pipeline) {
+		return nil
+	}
+	e := schemas.Errorf(schemas.CodeInvalid, "42602", "%q cannot be the name of a pipeline", pipeline)
+	e.Hint = nameHint
+	return e
+}
+
 func (d *document) scalar(n ast.Node, k *key) *value {
 	v := d.text(n, k.name)
 	if v.text == "" {
@@ -231,8 +245,8 @@ func (d *document) scalar(n ast.Node, k *key) *value {
 	}
 	switch k.shape {
 	case name:
-		if !nameText.MatchString(v.text) || len(v.text) > 63 {
-			d.bad(v.pos, "at most 63 letters, digits, _ and -, a letter first", "%q cannot be a %s", v.text, k.name)
+		if !isName(v.text) {
+			d.bad(v.pos, nameHint, "%q cannot be a %s", v.text, k.name)
 		}
 	case number:
 		i, err := strconv.Atoi(v.text)

@@ -23,6 +23,9 @@ with comments. It changes nothing; the password of the address is not in the fil
 			if source == "" {
 				return cli.Usagef("--source is missing: give the address of a database, such as postgres://me@localhost:5432/app")
 			}
+			if err := pipelines.CheckName(name); err != nil {
+				return err
+			}
 			found, err := follow.Find(c.Context(), source, cli.Logger(os.Stderr, false))
 			if err != nil {
 				return err
