@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,10 +103,22 @@ func (n *Node) openBroker() (err error) {
 		return nil
 	}
 	n.broker, err = broker.Open(broker.Options{Dir: filepath.Join(n.o.Dir, "broker"), Addr: n.o.Kafka, Logger: n.o.Logger})
-	if err == nil {
-		n.brokers = []string{n.broker.Addr()}
+	if err != nil {
+		return takenPort(err)
 	}
-	return err
+	n.brokers = []string{n.broker.Addr()}
+	return nil
+}
+
+// takenPort names the flag where the broker's address is in use.
+func takenPort(err error) error {
+	var e *schemas.Error
+	if !errors.As(err, &e) || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	named := *e
+	named.Hint = "choose another with --kafka, such as --kafka 127.0.0.1:0 for a free port"
+	return &named
 }
 
 func (n *Node) openWarehouse() (err error) {
