@@ -113,8 +113,9 @@ func duckText(c schemas.Column, v any) (string, error) {
 	return "=" + s, nil
 }
 
-// duckRows reads the rows of a table from exported files, without the deleted ones.
-func duckRows(t *testing.T, db *sql.DB, tab *schemas.Table, files []columnstore.ExportedSegment) []string {
+// duckRows reads the rows of a table from exported files, without the deleted ones,
+// that every condition holds for.
+func duckRows(t *testing.T, db *sql.DB, tab *schemas.Table, files []columnstore.ExportedSegment, where ...string) []string {
 	t.Helper()
 	var out []string
 	for _, f := range files {
@@ -130,7 +131,8 @@ func duckRows(t *testing.T, db *sql.DB, tab *schemas.Table, files []columnstore.
 			exprs[i] = selected(c, in)
 		}
 		rows, err := db.Query("SELECT "+strings.Join(exprs, ", ")+
-			" FROM read_parquet($1, file_row_number = true) AS s WHERE s.file_row_number NOT IN (SELECT row FROM deleted)", f.Path)
+			" FROM read_parquet($1, file_row_number = true) AS s WHERE "+
+			strings.Join(append(where, "s.file_row_number NOT IN (SELECT row FROM deleted)"), " AND "), f.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,15 +169,16 @@ func readRows(t *testing.T, tab *schemas.Table, rows *sql.Rows) (out []string) {
 	return out
 }
 
-// ownRows reads a table with the warehouse's SQL.
-func ownRows(t *testing.T, snap *columnstore.Snapshot, tab *schemas.Table) (out []string) {
+// ownRows reads a table with the warehouse's SQL, as duckRows does.
+func ownRows(t *testing.T, snap *columnstore.Snapshot, tab *schemas.Table, where ...string) (out []string) {
 	t.Helper()
 	ctx := context.Background()
 	names := make([]string, len(tab.Columns))
 	for i, c := range tab.Columns {
 		names[i] = `"` + c.Name + `"`
 	}
-	st, err := millsql.Prepare(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+tab.FullName(), snap, millsql.Options{})
+	text := "SELECT " + strings.Join(names, ", ") + " FROM " + tab.FullName() + " WHERE " + strings.Join(append(where, "true"), " AND ")
+	st, err := millsql.Prepare(ctx, text, snap, millsql.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
