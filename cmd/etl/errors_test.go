@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/pgtest"
+	"github.com/millrace/millrace/schemas"
 )
 
 // refused runs the program, which must end by itself within 20 s with an exit code
@@ -101,4 +102,33 @@ func TestEnvironment(t *testing.T) {
 	run(3, []string{"in use", "hint:", "--kafka"}, server.DSN(), free, used)
 	run(3, []string{"refuses role \"postgres\"", "hint:", "password"}, server.DSNFor("postgres", "wrong", "postgres"), free, free)
 	run(3, []string{"wal_level is \"replica\"", "hint:  run ALTER SYSTEM SET wal_level = 'logical'"}, server.DSN(), free, free)
+}
+
+// TestSourceGone: a server that goes away is waited for, and the log says so; when
+// it is back the run goes on.
+func TestSourceGone(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	server.Pgbench(t, "-i", "-q", "-s", "1")
+	p := startRun(t, t.TempDir(), server.DSN())
+	p.awaitTables(t)
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second) // away for a while
+	if err := server.StartAgain(); err != nil {
+		t.Fatal(err)
+	}
+	db := server.Connect(t, "postgres")
+	db.Exec("UPDATE pgbench_branches SET bbalance = 77")
+	lsn, err := schemas.ParseLSN(db.One("SELECT pg_current_wal_lsn()"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, p.url, lsn, "pgbench_branches", "bid, bbalance", [][]string{{"1", "77"}})
+	p.interrupt(t)
+	for _, want := range []string{"level=WARN", "capture starts a new run", "cannot be reached"} {
+		if says := p.log.String(); !strings.Contains(says, want) {
+			t.Errorf("%q is not in the log:\n%s", want, says)
+		}
+	}
 }
