@@ -76,7 +76,11 @@ func (e *jsonEncoder) begin(dst []byte, a *query.Answer) []byte {
 	dst = append(dst, `,"snapshot":{"lsn":`...)
 	dst = appendJSON(dst, a.Snapshot.LSN())
 	dst = append(dst, `,"time":`...)
-	dst = appendJSON(dst, a.Snapshot.Time().UTC().Format(time.RFC3339Nano))
+	if at := a.Snapshot.Time(); at.IsZero() {
+		dst = append(dst, "null"...) // nothing is loaded yet
+	} else {
+		dst = appendJSON(dst, at.UTC().Format(time.RFC3339Nano))
+	}
 	dst = append(dst, `},"columns":`...)
 	dst = appendJSON(dst, cols)
 	return append(dst, `,"rows":[`...)

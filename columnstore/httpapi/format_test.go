@@ -4,7 +4,10 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,5 +236,55 @@ func TestParametersAndExplain(t *testing.T) {
 	}
 	if res, body = f.do("POST", "/v1/query", "application/x-www-form-urlencoded", ` {"sql":"SELECT 1"}`); res.StatusCode != 200 {
 		t.Errorf("JSON as curl -d sends it: %s", body)
+	}
+}
+
+// TestDocumentedExample keeps the answer in docs/http.md true to form.
+func TestDocumentedExample(t *testing.T) {
+	f := start(t, queryOptions(), Options{})
+	res, body := f.sql("SELECT name, count(*) FROM people GROUP BY name ORDER BY name", "")
+	f.document(res, body)
+	if want := `"columns":[{"name":"name","type":"text","nullable":true},{"name":"count","type":"bigint","nullable":false}]`; !strings.Contains(body, want) {
+		t.Errorf("columns: %s", body)
+	}
+	text, err := os.ReadFile("../../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	var got, want map[string]any
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(example), &want); err != nil {
+		t.Fatalf("the example is no JSON: %v", err)
+	}
+	if g, w := keys(got), keys(want); g != w {
+		t.Errorf("the answer has %s, the example %s", g, w)
+	}
+	if g, w := keys(got["stats"]), keys(want["stats"]); g != w {
+		t.Errorf("stats have %s, the example %s", g, w)
+	}
+}
+
+func keys(v any) string {
+	m, _ := v.(map[string]any)
+	return strings.Join(slices.Sorted(maps.Keys(m)), " ")
+}
+
+// TestDocumentedStatuses: docs/http.md lists every status that an error can have.
+func TestDocumentedStatuses(t *testing.T) {
+	text, err := os.ReadFile("../../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, status := range statuses {
+		if status == 401 || status == 403 { // nothing here asks who the client is
+			continue
+		}
+		if !strings.Contains(string(text), fmt.Sprintf("\n| %d |", status)) {
+			t.Errorf("%d of %s is not in docs/http.md", status, code)
+		}
 	}
 }

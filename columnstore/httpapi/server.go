@@ -32,10 +32,9 @@ type Status interface {
 // TableInfo describes a table in GET /v1/tables.
 type TableInfo struct {
 	Name    string       `json:"name"`
-	Source  string       `json:"source"`
-	State   string       `json:"state"` // "ready" or "loading"
+	Source  string       `json:"source"` // the table of the source that it comes from
+	State   string       `json:"state"`  // "ready" or "loading"
 	Rows    int64        `json:"rows"`
-	Bytes   int64        `json:"bytes"`
 	Columns []ColumnInfo `json:"columns"`
 	Key     []string     `json:"key"`
 	// RowsLoaded and RowsTotal tell how far the first snapshot is, while loading.
@@ -57,7 +56,7 @@ type SourceFreshness struct {
 	Source      string          `json:"source"`
 	LSN         schemas.LSN     `json:"lsn"`
 	Version     uint64          `json:"version"`
-	Time        time.Time       `json:"time"`
+	Time        time.Time       `json:"time,omitzero"` // not before the first load
 	FreshnessMS float64         `json:"freshness_ms"`
 	Visible     latency.Summary `json:"visible_ms"`
 }

@@ -26,7 +26,7 @@ type Snapshot interface {
 	catalog.Catalog
 	// LSN is W: every commit of the source ending at or before it is visible.
 	LSN() schemas.LSN
-	// Time is when the newest visible commit was acknowledged.
+	// Time is when the newest visible commit was acknowledged; zero before the first.
 	Time() time.Time
 	Close()
 }
@@ -217,7 +217,9 @@ func (s *Service) pin(a *Answer, req Request) error {
 		return err
 	}
 	a.Snapshot = snap
-	a.stats.Freshness = max(0, s.opts.Clock.Now().Sub(snap.Time()))
+	if at := snap.Time(); !at.IsZero() {
+		a.stats.Freshness = max(0, s.opts.Clock.Now().Sub(at))
+	}
 	a.release = append(a.release, snap.Close)
 	return nil
 }

@@ -27,8 +27,11 @@ type Freshness struct {
 	}
 }
 
-// Visible records that a version can be seen.
+// Visible records that a version can be seen. One without a commit has no age.
 func (f *Freshness) Visible(s columnstore.SourceState) {
+	if s.CommitTime == 0 {
+		return
+	}
 	f.of(s.Pipeline).Record(time.Since(time.UnixMicro(s.CommitTime)))
 }
 
@@ -135,11 +138,12 @@ func (s served) Freshness() []httpapi.SourceFreshness {
 	defer snap.Close()
 	var out []httpapi.SourceFreshness
 	for _, src := range snap.Sources() {
-		at := time.UnixMicro(src.CommitTime).UTC()
 		f := httpapi.SourceFreshness{
-			Source: src.Source, LSN: src.W, Version: snap.Version(), Time: at, Visible: s.fresh.of(src.Pipeline).Summary(),
+			Source: src.Source, LSN: src.W, Version: snap.Version(), Visible: s.fresh.of(src.Pipeline).Summary(),
 		}
 		if src.CommitTime != 0 {
+			at := time.UnixMicro(src.CommitTime).UTC()
+			f.Time = at
 			f.FreshnessMS = max(0, float64(time.Since(at).Microseconds())/1000)
 		}
 		out = append(out, f)
