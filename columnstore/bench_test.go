@@ -2,7 +2,6 @@ package columnstore
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -146,7 +145,7 @@ func BenchmarkIngest(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(0, "ns/op")
 	b.StopTimer()
-	b.Log(fmt.Sprintf("%+v", f.st.Stats()))
+	b.Logf("%+v", f.st.Stats())
 }
 
 // BenchmarkScan reads two columns of five million rows, a twentieth updated, and
@@ -163,7 +162,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	f.wait(b)
 	require.NoError(b, f.st.Flush(context.Background()))
-	b.Log(fmt.Sprintf("%+v", f.st.Stats()))
+	b.Logf("%+v", f.st.Stats())
 	b.ResetTimer()
 	for range b.N {
 		n, err := f.st.Snapshot(context.Background(), At{})

@@ -2,6 +2,7 @@ package columnstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -106,7 +107,7 @@ func (s *Store) loadDeletes(r *manifest.Range) (*roaring.Bitmap, error) {
 	defer f.Close()
 	data := make([]byte, r.Len)
 	if n, err := f.ReadAt(data, r.Off); n < len(data) {
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			return nil, corruptManifest("file %s is too short", r.File)
 		}
 		return nil, vfs.Typed("read deleted rows "+r.File, err)

@@ -28,7 +28,6 @@ type history struct {
 	held    []*Snapshot
 	heldW   []schemas.LSN
 	last    uint64 // version seen
-	faults  int
 	tally   map[string]int
 }
 

@@ -48,7 +48,6 @@ type event struct {
 	table   string
 	op      change.Op
 	row     []string
-	absent  []bool
 	barrier bool
 }
 

@@ -164,6 +164,6 @@ func (r *receiver) take(spare []byte) ([]byte, error) {
 // close ends reading. The connection stays open for a last word.
 func (r *receiver) close() {
 	close(r.stop)
-	r.conn.Conn().SetReadDeadline(time.Now())
+	_ = r.conn.Conn().SetReadDeadline(time.Now()) // a closed connection reads no more either
 	<-r.done
 }

@@ -85,7 +85,7 @@ func (st *status) send() error {
 
 // last sends what was confirmed since, once nobody else sends.
 func (st *status) last() {
-	st.conn.Conn().SetDeadline(time.Now().Add(time.Second))
+	_ = st.conn.Conn().SetDeadline(time.Now().Add(time.Second)) // a closed connection fails at once
 	if st.source.confirmed.Load() != st.sent {
 		_ = st.send() // a position that gets lost is confirmed by the next run
 	}

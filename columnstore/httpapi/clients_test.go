@@ -37,7 +37,7 @@ func TestClientGoesAway(t *testing.T) {
 
 // A server's own deadline for reading the request must not end the query.
 func TestReadTimeoutDoesNotCancel(t *testing.T) {
-	f := startWith(t, queryOptions(), Options{}, func(s *httptest.Server) { s.Config.ReadTimeout = 30 * time.Millisecond })
+	f := startWith(t, queryOptions(), Options{BodyTimeout: 30 * time.Millisecond}, func(s *httptest.Server) { s.Config.ReadTimeout = 30 * time.Millisecond })
 	for _, method := range []string{"GET", "POST"} {
 		req, _ := http.NewRequest(method, f.URL+"/v1/query?timeout_ms=150&query=SELECT+*+FROM+slow", nil)
 		if method == "POST" {
@@ -139,6 +139,27 @@ func TestLateFailureBreaksTheBody(t *testing.T) {
 	defer res.Body.Close()
 	if _, err := io.ReadAll(res.Body); err == nil {
 		t.Error("a cut answer looks whole")
+	}
+}
+
+// A bug after the first bytes must not look like the end of the answer.
+func TestLatePanicBreaksTheBody(t *testing.T) {
+	f := startWith(t, queryOptions(), Options{}, func(s *httptest.Server) {
+		s.Config.Handler.(*Server).mux.HandleFunc("GET /late-bug", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("x", 10_000))
+			panic("a bug")
+		})
+	})
+	res, err := f.Client().Get(f.URL + "/late-bug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err == nil || strings.Contains(string(body), "error") {
+		t.Errorf("the body ended well: %.100q", body[max(0, len(body)-100):])
+	}
+	if !strings.Contains(f.log.String(), "a bug") {
+		t.Error("the log does not tell")
 	}
 }
 

@@ -252,7 +252,7 @@ func Serve(ctx context.Context, srv *http.Server, serve func() error, grace time
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := srv.Shutdown(stop); err != nil {
-		srv.Close() // whoever still reads after the grace is cut off
+		_ = srv.Close() // whoever still reads after the grace is cut off
 	}
 	<-done
 	return nil

@@ -148,7 +148,7 @@ func (b *Batch) Changes(t *schemas.Table) (*change.Batch, error) {
 	}
 	words(&r, out.LSN)
 	words(&r, out.Ordinal)
-	for range r.count(1) {
+	for range r.count() {
 		id, kind, flags := uint32(r.uvarint()), schemas.Kind(r.byte()), r.byte()
 		i := t.Ordinal(id)
 		if r.err == nil && (i < 0 || t.Columns[i].Type.Kind != kind) {

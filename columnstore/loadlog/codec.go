@@ -127,10 +127,10 @@ func (r *reader) varint() int64 {
 	return x
 }
 
-// count reads a number of things that take at least size bytes each.
-func (r *reader) count(size int) int {
+// count reads a number of things that take at least a byte each.
+func (r *reader) count() int {
 	x := r.uvarint()
-	if r.err == nil && x > uint64(len(r.b)/size) {
+	if r.err == nil && x > uint64(len(r.b)) {
 		r.fail("count over the record's length")
 		return 0
 	}
@@ -147,7 +147,7 @@ func (r *reader) take(n int) []byte {
 	return x
 }
 
-func (r *reader) bytes() []byte { return r.take(r.count(1)) }
+func (r *reader) bytes() []byte { return r.take(r.count()) }
 func (r *reader) str() string   { return string(r.bytes()) }
 
 // words reads what writer.words wrote, into dst.

@@ -125,9 +125,9 @@ func Decode(data []byte) (*Record, error) {
 		}
 		rec.Begin, rec.Progress = c.Begin, c.Progress
 	}
-	n := r.count(1)
+	n := r.count()
 	for range n {
-		b := Batch{Table: r.str(), Rows: r.count(1), MinLSN: schemas.LSN(r.uvarint()), MaxLSN: schemas.LSN(r.uvarint())}
+		b := Batch{Table: r.str(), Rows: r.count(), MinLSN: schemas.LSN(r.uvarint()), MaxLSN: schemas.LSN(r.uvarint())}
 		b.data = r.bytes()
 		rec.Batches = append(rec.Batches, b)
 	}

@@ -92,7 +92,7 @@ func (f *File) footer(file vfs.File) (*parquet.File, error) {
 func (f *File) read(file vfs.File, p Piece) ([]byte, error) {
 	data := make([]byte, p.Len)
 	if n, err := file.ReadAt(data, p.Off); n < len(data) {
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			return nil, corrupt(f.meta.File, "file is too short")
 		}
 		return nil, vfs.Typed("read segment "+f.meta.File, err)
@@ -136,10 +136,10 @@ func (f *File) Verify() error {
 		n, err := file.ReadAt(buf[:min(int64(len(buf)), f.meta.Bytes-at)], at)
 		crc = crc32.Update(crc, castagnoli, buf[:n])
 		at += int64(n)
-		if err == io.EOF && at < f.meta.Bytes || n == 0 && err == nil {
+		if errors.Is(err, io.EOF) && at < f.meta.Bytes || n == 0 && err == nil {
 			return corrupt(f.meta.File, "file is too short")
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return vfs.Typed("read segment "+f.meta.File, err)
 		}
 	}
@@ -187,7 +187,7 @@ func decode(pages *parquet.FilePages, m ColumnMeta, rows int) (*vector.Vector, e
 	}
 	for {
 		page, err := pages.ReadPage()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

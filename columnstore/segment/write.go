@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -133,7 +134,7 @@ func (s *summer) Write(p []byte) (int, error) {
 // file really holds, and notes the place of each column.
 func (m *Meta) describe(f vfs.File, chunks []Chunk) error {
 	data := make([]byte, m.Bytes)
-	if _, err := f.ReadAt(data, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
 		return vfs.Typed("read back segment "+m.File, err)
 	}
 	if crc32.Checksum(data, castagnoli) != m.CRC {

@@ -52,20 +52,19 @@ func newChunk(id uint32, t *schemas.Table) *chunk {
 	return c
 }
 
-// block returns column i of a sealed chunk, from memory or from its segment, and
-// the bytes that were read.
-func (c *chunk) block(cache *Cache, i int) (*column.Block, int64, error) {
+// block returns column i of a sealed chunk, from memory or from its segment.
+func (c *chunk) block(cache *Cache, i int) (*column.Block, error) {
 	s := &c.cols[i]
 	if b := s.block.Load(); b != nil {
 		if !s.used.Load() {
 			s.used.Store(true)
 		}
-		return b, 0, nil
+		return b, nil
 	}
 	p := c.seg.Load()
 	b, n, err := p.file.Column(p.chunk, p.cols[i])
 	if err != nil {
-		return nil, n, err
+		return nil, err
 	}
 	cache.reads.Add(n)
 	if !c.dead.Load() && s.block.CompareAndSwap(nil, b) {
@@ -76,7 +75,7 @@ func (c *chunk) block(cache *Cache, i int) (*column.Block, int64, error) {
 		}
 		cache.shrink()
 	}
-	return b, n, nil
+	return b, nil
 }
 
 // vec returns column i for the one who changes the table, growing or sealed.
@@ -84,7 +83,7 @@ func (c *chunk) vec(cache *Cache, i int) (*vector.Vector, error) {
 	if c.grow != nil {
 		return c.grow[i], nil
 	}
-	b, _, err := c.block(cache, i)
+	b, err := c.block(cache, i)
 	if err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func (v *View) column(e *entry, col schemas.Column) (*vector.Vector, int64, erro
 	if e.frozen != nil {
 		return e.frozen[i], e.frozen[i].Size(), nil
 	}
-	b, _, err := e.c.block(v.cache, i)
+	b, err := e.c.block(v.cache, i)
 	if err != nil {
 		return nil, 0, err
 	}

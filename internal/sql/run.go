@@ -53,7 +53,7 @@ func measure(ctx context.Context, st *plan.Statement, opt exec.Options) (lines [
 	rows := 0
 	for {
 		batch, err := res.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

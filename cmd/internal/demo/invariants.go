@@ -49,10 +49,10 @@ const auditPause = 40 * time.Millisecond
 func (a *auditor) run(ctx context.Context) error {
 	for i := 0; ; i++ {
 		if err := a.check(ctx, invariants[i%len(invariants)]); err != nil {
-			if ctx.Err() != nil {
-				return nil
+			if ctx.Err() == nil {
+				return err
 			}
-			return err
+			return nil
 		}
 		select {
 		case <-ctx.Done():

@@ -70,7 +70,7 @@ func printable(s string) string {
 
 // Write prints heads, a rule and the rows.
 func (t *Table) Write(w io.Writer) error {
-	out := bufio.NewWriter(w)
+	out := bufio.NewWriter(w) // keeps the first error until Flush
 	t.line(out, t.heads, false)
 	for i, n := range t.width {
 		if i > 0 {

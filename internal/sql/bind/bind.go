@@ -67,7 +67,7 @@ func newBinder(cat catalog.Catalog, opt Options) *binder {
 type bail struct{ err error }
 
 func (b *binder) fail(err error) {
-	if f, ok := err.(*fault); ok {
+	if f, ok := err.(*fault); ok { //nolint:errorlint // never wrapped
 		err = (*schemas.Error)(f)
 	}
 	panic(bail{err})

@@ -48,7 +48,7 @@ func (o *oracle) types(exprs []string) []string {
 	res := o.db.Query("%s", "select type_of(e) from (values "+strings.Join(quoted, ",")+") v(i, e) order by i")
 	out := make([]string, len(exprs))
 	for i, row := range res.Rows {
-		out[i] = string(row[0])
+		out[i] = row[0]
 	}
 	return out
 }

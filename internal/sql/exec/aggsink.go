@@ -39,10 +39,7 @@ func (s *aggSink) push(b *batch) error {
 	if s.spread != nil {
 		return s.spreadBatch(vecs, n)
 	}
-	groups, err := s.assign(b, vecs[:len(s.op.node.GroupBy)], n)
-	if err != nil {
-		return err
-	}
+	groups := s.assign(b, vecs[:len(s.op.node.GroupBy)], n)
 	if err := s.table.fit(s.q); err != nil {
 		return err
 	}
@@ -91,19 +88,19 @@ func (s *aggSink) setAside() error {
 }
 
 // assign gives the group of each row; nil when there is only one.
-func (s *aggSink) assign(b *batch, keys []*vector.Vector, n int) ([]uint32, error) {
+func (s *aggSink) assign(b *batch, keys []*vector.Vector, n int) []uint32 {
 	if len(keys) == 0 {
 		s.one()
-		return nil, nil
+		return nil
 	}
 	s.groups = extend(s.groups[:cap(s.groups)], n)
 	groups := s.groups[:n]
 	if s.dense.assign(s, b, keys, groups) {
-		return groups, nil
+		return groups
 	}
 	s.hashes = extend(s.hashes[:cap(s.hashes)], n)
 	s.table.groups.find(groups, s.hashes[:n], keys)
-	return groups, nil
+	return groups
 }
 
 // one makes the single group of an aggregation without GROUP BY.

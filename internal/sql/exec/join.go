@@ -19,7 +19,6 @@ type joinOp struct {
 	build, probe joinSide
 	swapped      bool // the left input is the build side
 	cond         *kernel.Condition
-	types        []schemas.Type
 }
 
 // joinSide is one input.
@@ -165,7 +164,6 @@ type buildSink struct {
 	hashes []uint64
 	chunk  uint64
 	sel    []uint32
-	keyBuf []kernel.Buffer
 }
 
 func (s *buildSink) push(b *batch) error {

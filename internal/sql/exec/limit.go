@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"errors"
 	"math"
 	"sync"
 
@@ -65,7 +66,7 @@ func (l *limitOp) run(q *query, newSink func(int) (sink, error)) error {
 		}
 		return shared.sink(to), nil
 	})
-	if err == nil || err == errStop { // ours: what is above must still finish
+	if err == nil || errors.Is(err, errStop) { // ours: what is above must still finish
 		err = shared.finish()
 	}
 	return err

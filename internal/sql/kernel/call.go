@@ -86,7 +86,7 @@ func (n *callNode) eval(f *frame) (*vector.Vector, error) {
 }
 
 func (n *callNode) place(f *frame, err error) error {
-	if r, ok := err.(*rowAt); ok {
+	if r, ok := err.(*rowAt); ok { //nolint:errorlint // never wrapped
 		return f.fail(r.row, r.err, n.at)
 	}
 	return f.fail(0, err, n.at)

@@ -34,7 +34,7 @@ type codeTest struct {
 }
 
 // newCodeTest gives nil when the conjunct is not of a form that codes can decide.
-func newCodeTest(x expr.Expr, ids map[expr.ColumnID]int, input []expr.ColumnID, env Env) (*codeTest, error) {
+func newCodeTest(x expr.Expr, ids map[expr.ColumnID]int, env Env) (*codeTest, error) {
 	used := expr.Columns(nil, x)
 	if len(used) != 1 {
 		return nil, nil

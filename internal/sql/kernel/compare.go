@@ -112,11 +112,11 @@ func comparison(op cmpOp, k schemas.Kind) kernelFunc {
 	case schemas.LayoutDecimal:
 		return compareDecimals(op)
 	}
-	return compareRows(op, k)
+	return compareRows(op)
 }
 
 // compareRows compares row by row, for what has no loop of its own.
-func compareRows(op cmpOp, k schemas.Kind) kernelFunc {
+func compareRows(op cmpOp) kernelFunc {
 	return func(b *Buffer, v []*vector.Vector, n int, skip vector.Bitmap) error {
 		out := b.bools(n)
 		for i := range out {
@@ -175,7 +175,7 @@ func hasNaN(s []float64) bool {
 
 func compareDecimals(op cmpOp) kernelFunc {
 	var memA, memB []int64
-	rows := compareRows(op, schemas.Numeric)
+	rows := compareRows(op)
 	return func(b *Buffer, v []*vector.Vector, n int, skip vector.Bitmap) error {
 		x, y := v[0], v[1]
 		if x.Dec == vector.Dec64 && y.Dec == vector.Dec64 {

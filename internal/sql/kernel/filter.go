@@ -55,7 +55,7 @@ func (c *Condition) NewFilter(env Env) (*Filter, error) {
 		ids[id] = i
 	}
 	for _, x := range c.conjuncts {
-		test, err := newCodeTest(x, ids, c.input, env)
+		test, err := newCodeTest(x, ids, env)
 		if err != nil {
 			return nil, err
 		}

@@ -68,7 +68,7 @@ func TestFilterAgainstRows(t *testing.T) {
 				cols[i] = encode(v)
 			}
 		}
-		var cond expr.Expr = g.simple()
+		cond := g.simple()
 		if n := r.IntN(4); n > 0 {
 			and := &expr.And{Node: expr.Node{Typ: schemas.Type{Kind: schemas.Bool}}, Args: []expr.Expr{cond}}
 			for range n {

@@ -147,15 +147,15 @@ func (n *isNullNode) eval(f *frame) (*vector.Vector, error) {
 
 // caseNode is CASE and, with conditions of its own making, COALESCE.
 type caseNode struct {
-	typ         schemas.Type
-	conds       []node // nil entry: "the value is not NULL", of COALESCE
-	thens       []node // one more than conds: ELSE
-	condFrames  []*frame
-	thenFrames  []*frame
-	buf         Buffer
-	open, taken []uint32
-	isSafe      bool
-	hits        [][]uint32
+	typ        schemas.Type
+	conds      []node // nil entry: "the value is not NULL", of COALESCE
+	thens      []node // one more than conds: ELSE
+	condFrames []*frame
+	thenFrames []*frame
+	buf        Buffer
+	open       []uint32
+	isSafe     bool
+	hits       [][]uint32
 }
 
 func (c *compiler) caseOf(x *expr.Case) (node, error) {

@@ -14,9 +14,8 @@ type args struct {
 }
 
 func (a *args) int(k int) int64     { return a.vecs[k].Int(a.row) }
-func (a *args) float(k int) float64 { return a.vecs[k].Float(a.row) }
+func (a *args) float(k int) float64 { return a.vecs[k].Float(a.row) } //nolint:unparam // as its siblings
 func (a *args) bytes(k int) []byte  { return a.vecs[k].Bytes(a.row) }
-func (a *args) text(k int) string   { return string(a.vecs[k].Bytes(a.row)) }
 func (a *args) num(k int) decimal.Num {
 	return NumAt(a.vecs[k], a.row)
 }
