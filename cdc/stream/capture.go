@@ -138,7 +138,7 @@ func (c *Capture) resumable(desc cdc.Description, incarnation string, w schemas.
 	}
 	stop := func(format string, args ...any) error {
 		e := schemas.Errorf(schemas.CodeSource, "55000", format, args...)
-		e.Hint = "load the source anew: etl resync " + c.o.Pipeline
+		e.Hint = "load the source afresh: stop the pipeline, remove its data folder, start it"
 		return e
 	}
 	switch {

@@ -280,7 +280,7 @@ func TestSourceCannotGoBack(t *testing.T) {
 			defer cancel()
 			err = c.Run(ctx)
 			require.Equal(t, schemas.CodeSource, schemas.CodeOf(err), "%v", err)
-			require.ErrorContains(t, err, "etl resync shop")
+			require.ErrorContains(t, err, "load the source afresh")
 		})
 	}
 }

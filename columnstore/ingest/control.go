@@ -53,7 +53,7 @@ func (p *Pipe) admits(run load.Run) error {
 	}
 	if p.Err != nil && !run.Snapshot {
 		return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000", Message: "pipeline " + p.Control.Name + " cannot go on",
-			Err: p.Err, Hint: "run etl resync"}
+			Err: p.Err, Hint: "load it afresh: stop the pipeline, remove its data folder, start it"}
 	}
 	if p.partial && !run.Snapshot {
 		return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000",
@@ -65,7 +65,7 @@ func (p *Pipe) admits(run load.Run) error {
 	}
 	return &schemas.Error{Code: schemas.CodeSource, SQLState: "55000",
 		Message: "source " + run.Source + " is another one than was loaded: its incarnation is " + run.Incarnation + ", not " + known,
-		Hint:    "check the connection string; to load this source anew, run etl resync"}
+		Hint:    "check the connection string; to load this source afresh, stop the pipeline, remove its data folder, start it"}
 }
 
 // Take makes a control the present one, once it is durable.
