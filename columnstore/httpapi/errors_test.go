@@ -180,7 +180,7 @@ func TestDuplicateAndCancel(t *testing.T) {
 		t.Errorf("cancel: %d %s", res.StatusCode, body)
 	}
 	a := <-first
-	if e := f.failure(a.body); a.status != StatusClientGone || e.Code != schemas.CodeCanceled || e.QueryID != "a/b" {
+	if e := f.failure(a.body); a.status != StatusClientGone || e.Code != schemas.CodeCanceled || e.QueryID != "a/b" || !strings.Contains(e.Message, "by request") {
 		t.Errorf("cancelled: %d %+v", a.status, e)
 	}
 	if res, _ := f.sql("SELECT 1", "query_id=a/b"); res.StatusCode != 200 {
