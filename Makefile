@@ -25,8 +25,11 @@ soak: ## the long fault runs (an hour; SOAK=10m for less)
 bench: ## speed beside the peers, ten interleaved pairs each
 	cd bench && go run ./olap
 
+segments: ## DuckDB reads the warehouse's files and finds the same values
+	cd bench && go test -count=1 ./segments
+
 build: ## both programs into bin/
 	CGO_ENABLED=0 go build -o bin/etl ./cmd/etl
 	CGO_ENABLED=0 go build -o bin/warehouse ./cmd/warehouse
 
-.PHONY: help setup test vet race soak bench build
+.PHONY: help setup test vet race soak bench segments build
