@@ -91,14 +91,14 @@ func (f *feed) fill(n int, update bool) {
 
 func (f *feed) send(t testing.TB) {
 	ctx := context.Background()
-	_, err := f.st.Load(ctx, &load.Load{Lease: f.data, Epoch: 1, Version: "1", From: f.seq, To: f.seq + 1, Batches: []*change.Batch{f.batch}})
+	_, err := f.st.Load(ctx, &load.Load{Lease: f.data, Epoch: f.data.Epoch, Version: "1", From: f.seq, To: f.seq + 1, Batches: []*change.Batch{f.batch}})
 	require.NoError(t, err)
 	f.seq++
 }
 
 func (f *feed) progress(t testing.TB, from schemas.LSN) {
-	_, err := f.st.Load(context.Background(), &load.Load{Lease: f.prog, Epoch: 1, Version: "1", From: f.pseq, To: f.pseq + 1, Progress: []load.Progress{{
-		Epoch: 1, From: from, To: f.lsn, CommitTime: int64(f.lsn), Needs: []load.Need{{Partition: f.data.Partition, Sequence: f.seq}}}}})
+	_, err := f.st.Load(context.Background(), &load.Load{Lease: f.prog, Epoch: f.data.Epoch, Version: "1", From: f.pseq, To: f.pseq + 1, Progress: []load.Progress{{
+		Epoch: f.data.Epoch, From: from, To: f.lsn, CommitTime: int64(f.lsn), Needs: []load.Need{{Partition: f.data.Partition, Sequence: f.seq}}}}})
 	require.NoError(t, err)
 	f.pseq++
 }

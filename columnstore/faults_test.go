@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -264,4 +265,18 @@ func TestLostLoadLog(t *testing.T) {
 	s.verify(t, n)
 	n.Close()
 	require.NoError(t, st.Check(context.Background()))
+}
+
+// TestHistoriesHaveTheirOwnEpochs makes two warehouses one after the other: topics may
+// still hold what was written for the first, so the second gives higher epochs (I2).
+func TestHistoriesHaveTheirOwnEpochs(t *testing.T) {
+	now := newClock()
+	var before uint64
+	for range 2 {
+		s, st := small(t, 1, simOptions(vfstest.NewMem(), now))
+		require.Greater(t, s.epoch, before)
+		before = s.epoch
+		require.NoError(t, st.Close())
+		now.advance(time.Millisecond)
+	}
 }

@@ -202,7 +202,7 @@ func (s *Store) Grant(_ context.Context, run load.Run) (load.Grant, error) {
 	if err != nil {
 		return load.Grant{}, err
 	}
-	c, err := p.Granted(run)
+	c, err := p.Granted(run, uint64(s.opts.Clock.Now().UnixMicro()))
 	if err != nil {
 		return load.Grant{}, err
 	}

@@ -34,6 +34,7 @@ type bank struct {
 	balance [2][]int64
 	seq     [2]uint64
 	pseq    uint64
+	epoch   uint64
 	lsn     schemas.LSN
 	rng     *rand.Rand
 }
@@ -53,10 +54,11 @@ func newBank(t testing.TB, o Options) *bank {
 		p.Outputs = append(p.Outputs, load.Output{Table: tb, Source: tb.FullName()})
 	}
 	require.NoError(t, st.Register(ctx, p))
-	_, err = st.Grant(ctx, load.Run{Pipeline: "bank", Source: "s", Incarnation: "i", Progress: "p", Partitions: map[string]int32{"p": 1, "t": 2}})
+	g, err := st.Grant(ctx, load.Run{Pipeline: "bank", Source: "s", Incarnation: "i", Progress: "p", Partitions: map[string]int32{"p": 1, "t": 2}})
 	require.NoError(t, err)
+	b.epoch = g.Epoch
 	b.acquire(t)
-	b.progress(t, &load.Begin{Epoch: 1}, nil)
+	b.progress(t, &load.Begin{Epoch: b.epoch}, nil)
 	b.acquire(t)
 	var batches [2]*change.Batch
 	for i := range batches {
@@ -80,7 +82,7 @@ func (b *bank) acquire(t testing.TB) {
 }
 
 func (b *bank) progress(t testing.TB, begin *load.Begin, rec []load.Progress) {
-	_, err := b.st.Load(context.Background(), &load.Load{Lease: b.leases[load.Partition{Topic: "p"}], Epoch: 1, Version: "1", From: b.pseq, To: b.pseq + 1,
+	_, err := b.st.Load(context.Background(), &load.Load{Lease: b.leases[load.Partition{Topic: "p"}], Epoch: b.epoch, Version: "1", From: b.pseq, To: b.pseq + 1,
 		Begin: begin, Progress: rec})
 	require.NoError(t, err)
 	b.pseq++
@@ -93,7 +95,7 @@ func (b *bank) commit(t testing.TB, batches [2]*change.Batch) {
 	var wg sync.WaitGroup
 	for i, batch := range batches {
 		wg.Go(func() {
-			_, err := b.st.Load(context.Background(), &load.Load{Lease: b.leases[load.Partition{Topic: "t", Index: int32(i)}], Epoch: 1, Version: "1",
+			_, err := b.st.Load(context.Background(), &load.Load{Lease: b.leases[load.Partition{Topic: "t", Index: int32(i)}], Epoch: b.epoch, Version: "1",
 				From: b.seq[i], To: b.seq[i] + 1, Batches: []*change.Batch{batch}})
 			if err != nil {
 				t.Error(err)
@@ -102,7 +104,7 @@ func (b *bank) commit(t testing.TB, batches [2]*change.Batch) {
 		})
 	}
 	wg.Wait()
-	b.progress(t, nil, []load.Progress{{Epoch: 1, From: from, To: b.lsn, CommitTime: int64(b.lsn), Needs: []load.Need{
+	b.progress(t, nil, []load.Progress{{Epoch: b.epoch, From: from, To: b.lsn, CommitTime: int64(b.lsn), Needs: []load.Need{
 		{Partition: load.Partition{Topic: "t", Index: 0}, Sequence: b.seq[0]}, {Partition: load.Partition{Topic: "t", Index: 1}, Sequence: b.seq[1]}}}})
 }
 

@@ -254,6 +254,6 @@ func Serve(ctx context.Context, srv *http.Server, serve func() error, grace time
 	if err := srv.Shutdown(stop); err != nil {
 		_ = srv.Close() // whoever still reads after the grace is cut off
 	}
-	<-done
+	<-done //nolint:errcheck // http.ErrServerClosed
 	return nil
 }

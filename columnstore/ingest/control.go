@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -24,22 +25,23 @@ func (p *Pipe) Registered(v load.Pipeline) *manifest.Control {
 	return c
 }
 
-// Granted returns the control that gives a run its epoch.
-func (p *Pipe) Granted(run load.Run) (*manifest.Control, error) {
+// Granted returns the control that gives a run its epoch. The first epoch of a
+// warehouse's history lies after floor, which grows from one history to the next:
+// topics may hold what a run of a former warehouse wrote, and its epochs must be
+// lower than the present ones (I2).
+func (p *Pipe) Granted(run load.Run, floor uint64) (*manifest.Control, error) {
 	if err := p.admits(run); err != nil {
 		return nil, err
 	}
 	c := p.Control.Clone()
+	if c.Epoch == 0 {
+		c.Epoch = floor
+	}
 	c.Epoch++
 	c.Replay = ""
 	c.Leases = nil
-	keep := c.Runs[:0]
-	for _, g := range c.Runs {
-		if g.Epoch >= p.saved {
-			keep = append(keep, g)
-		}
-	}
-	c.Runs = append(keep, manifest.GrantedRun{Epoch: c.Epoch, Run: run})
+	c.Runs = slices.DeleteFunc(c.Runs, func(g manifest.GrantedRun) bool { return g.Epoch < p.saved })
+	c.Runs = append(c.Runs, manifest.GrantedRun{Epoch: c.Epoch, Run: run})
 	return c, nil
 }
 

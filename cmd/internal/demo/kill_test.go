@@ -347,7 +347,7 @@ func cutFiles(t *testing.T, dir string) {
 		if errors.Is(err, fs.ErrNotExist) { // killed before it was made
 			return nil
 		}
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".log" {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".dat" && filepath.Ext(path) != ".log" {
 			return err
 		}
 		info, err := d.Info()

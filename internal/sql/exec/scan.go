@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/sql/catalog"
@@ -45,7 +46,7 @@ func (s *scanOp) run(q *query, newSink func(int) (sink, error)) error {
 			}
 		}
 		err = r.run()
-		if err == errStop {
+		if errors.Is(err, errStop) {
 			stopped.Store(true)
 		}
 		return err
