@@ -24,6 +24,10 @@ type Capture struct {
 	metrics   *captureMetrics
 }
 
+// Position is how far the source was written to the stream: the newest LSN whose
+// progress record the broker acknowledged. Safe for concurrent use.
+func (c *Capture) Position() schemas.LSN { return schemas.LSN(c.metrics.sent.Load()) }
+
 // NewCapture makes a capture. It connects when it runs. The source stays the
 // caller's to close.
 func NewCapture(source cdc.Source, warehouse Warehouse, o Options) (*Capture, error) {

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/schemas/load"
@@ -13,6 +15,7 @@ type captureMetrics struct {
 	messages, bytes, retries prometheus.Counter
 	produce, interval        prometheus.Histogram
 	buffered                 prometheus.Gauge
+	sent                     atomic.Uint64 // as lsn, for Capture.Position
 }
 
 // latencyBuckets reach from 0.1 ms to about 26 s.

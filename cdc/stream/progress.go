@@ -139,6 +139,7 @@ func (l *ledger) record(ctx context.Context, m mark, needs map[*partition]uint64
 	}
 	l.to, l.wrote = p.To, l.sender.o.Clock.Now()
 	l.sender.metrics.lsn.Set(float64(p.To))
+	l.sender.metrics.sent.Store(uint64(p.To))
 	l.sender.metrics.interval.Observe(l.wrote.Sub(m.at).Seconds())
 	return nil
 }

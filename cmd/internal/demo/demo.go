@@ -244,7 +244,7 @@ func (d *demo) sample() sample {
 	state := d.node.Progress()
 	return sample{
 		transactions: d.work.transactions.Load(), changes: d.work.changes.Load(), queries: d.analysts.asked.Load(),
-		loaded: end - int64(state.DurableW), visible: end - int64(state.VisibleW),
+		captured: end - int64(d.node.Captured()), loaded: end - int64(state.DurableW), visible: end - int64(state.VisibleW),
 		fresh: d.fresh.latency.Summary(), query: d.analysts.latency.Summary(),
 		checks: d.auditor.checks.Load(), violations: d.auditor.violations.Load(),
 	}

@@ -239,6 +239,9 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
+// Captured is how far the source was written to the stream.
+func (n *Node) Captured() schemas.LSN { return n.capture.Position() }
+
 // Progress tells how far the pipeline is, as the warehouse knows it now.
 func (n *Node) Progress() load.State {
 	now, cancel := context.WithCancel(context.Background())
