@@ -45,8 +45,9 @@ func TestDemo(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	o := briefly(t)
 	o.Duration = 0
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	o.Progress = addressFinder{func(string, ...any) { time.AfterFunc(500*time.Millisecond, cancel) }}
 	r, err := Run(ctx, o)
 	if err != nil {
 		t.Fatal(err)

@@ -106,10 +106,11 @@ func killRounds(t *testing.T, rounds int, between func(round int, dir string)) {
 	for round := range rounds {
 		// Mostly after the first start, sometimes in the middle of a recovery.
 		pause := time.Duration(rng.IntN(2500)) * time.Millisecond
-		if round == 0 {
-			pause += 3 * time.Second
-		}
 		p := startChild(t, dir, w)
+		if round == 0 { // there must be something to lose
+			p.awaitURL(t)
+			pause += 500 * time.Millisecond
+		}
 		select {
 		case <-p.ended:
 			t.Fatalf("round %d: the process ended by itself: %s", round, p.failure)
