@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/sql/catalog"
+	"github.com/millrace/millrace/internal/sql/suggest"
 	"github.com/millrace/millrace/schemas"
 )
 
@@ -45,7 +46,7 @@ func (s *Store) Snapshot(ctx context.Context, at At) (*Snapshot, error) {
 			return &Snapshot{store: s, state: st, now: s.opts.Clock.Now()}, nil
 		}
 		s.unpin(st)
-		if err != nil {
+		if err != nil && len(st.sources) > 0 { // before the first load any source may still come
 			return nil, err
 		}
 		select {
@@ -53,8 +54,12 @@ func (s *Store) Snapshot(ctx context.Context, at At) (*Snapshot, error) {
 		case <-s.ctx.Done():
 			return nil, errClosed
 		case <-ctx.Done():
+			message := fmt.Sprintf("source %s is at %s, before %s", src.Source, src.W, at.MinLSN)
+			if err != nil {
+				message = fmt.Sprintf("nothing was loaded yet, so %s is not reached", at.MinLSN)
+			}
 			return nil, &schemas.Error{Code: schemas.CodeLSNNotReached, SQLState: "55000", Retryable: true, Err: context.Cause(ctx),
-				Message: fmt.Sprintf("source %s is at %s, before %s", src.Source, src.W, at.MinLSN), Hint: "wait longer, or ask without min_lsn"}
+				Message: message, Hint: "wait longer, or ask without min_lsn"}
 		}
 	}
 }
@@ -171,39 +176,18 @@ func (t visibleTable) notReady() error {
 }
 
 func (n *Snapshot) unknown(schema, name string) error {
-	best, distance := "", 4
+	hint := "GET /v1/tables lists the tables"
+	var names []string
 	for full := range n.state.tables {
-		_, other, _ := strings.Cut(full, ".")
-		if d := editDistance(name, other); d < distance || d == distance && full < best {
-			best, distance = full, d
+		if in, other, _ := strings.Cut(full, "."); in == schema {
+			names = append(names, other)
 		}
 	}
-	hint := "GET /v1/tables lists the tables"
-	if best != "" {
-		hint = "did you mean " + best + "?"
+	sort.Strings(names)
+	if near := suggest.Nearest(name, names); near != "" {
+		hint = "did you mean " + schema + "." + near + "?"
 	}
 	return &schemas.Error{Code: schemas.CodeUnknownTable, SQLState: "42P01", Message: fmt.Sprintf("table %s.%s does not exist", schema, name), Hint: hint}
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // Tables implements catalog.Catalog.
