@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/cdc"
 	"github.com/millrace/millrace/schemas"
+	"github.com/millrace/millrace/schemas/change"
 	"github.com/millrace/millrace/schemas/load"
 )
 
@@ -25,10 +26,11 @@ type run struct {
 	gather   *gatherer
 	sender   *sender
 	ledger   *ledger
+	placed   chan struct{} // closed once the source streams from its place
 }
 
 func newRun(c *Capture, desc cdc.Description, declared load.Run, grant load.Grant) *run {
-	r := &run{c: c, o: c.o, declared: declared, grant: grant, gather: newGatherer(c.o, c.metrics, desc.Tables)}
+	r := &run{c: c, o: c.o, declared: declared, grant: grant, gather: newGatherer(c.o, c.metrics, desc.Tables), placed: make(chan struct{})}
 	r.sender = &sender{o: c.o, client: c.client, metrics: c.metrics, epoch: grant.Epoch}
 	own := *r.sender // the progress topic is written beside the data
 	r.ledger = newLedger(&own, c.o.Pipeline, r.gather.parts, grant.W)
@@ -83,10 +85,43 @@ func (r *run) follow(ctx context.Context) error {
 		}
 		r.o.Logger.Info("snapshot read", "pipeline", r.o.Pipeline, "epoch", r.grant.Epoch, "lsn", s)
 	}
-	if err := r.c.source.Stream(ctx, from, r.gather); err != nil {
+	if err := r.c.source.Stream(ctx, from, &placedSink{gatherer: r.gather, placed: r.placed}); err != nil {
 		return fmt.Errorf("follow the source from %v: %w", from, err)
 	}
 	return errors.New("the source ended its stream")
+}
+
+// placedSink tells, with the first thing it is handed, that the source has found the
+// place to stream from.
+type placedSink struct {
+	*gatherer
+	placed chan struct{}
+	told   bool
+}
+
+func (s *placedSink) tell() {
+	if !s.told {
+		s.told = true
+		close(s.placed)
+	}
+}
+
+// Changes implements cdc.Sink.
+func (s *placedSink) Changes(ctx context.Context, b *change.Batch) error {
+	s.tell()
+	return s.gatherer.Changes(ctx, b)
+}
+
+// Barrier implements cdc.Sink.
+func (s *placedSink) Barrier(ctx context.Context, b load.Barrier) error {
+	s.tell()
+	return s.gatherer.Barrier(ctx, b)
+}
+
+// Progress implements cdc.Sink.
+func (s *placedSink) Progress(ctx context.Context, to schemas.LSN, commitTime int64) error {
+	s.tell()
+	return s.gatherer.Progress(ctx, to, commitTime)
 }
 
 // snapshotSink is the gatherer while a snapshot is read.
@@ -139,6 +174,18 @@ func (r *run) interval(ctx context.Context) error {
 	return nil
 }
 
+// isPlaced says whether the source streams from its place. Until then nothing is
+// confirmed: what is left of the former epoch may carry the durable W past the place
+// of this run, and a slot that was moved past it cannot be streamed from it.
+func (r *run) isPlaced() bool {
+	select {
+	case <-r.placed:
+		return true
+	default:
+		return false
+	}
+}
+
 // watch confirms to the source what the warehouse made durable, and ends the run
 // when the warehouse asks for another.
 func (r *run) watch(ctx context.Context) error {
@@ -162,7 +209,7 @@ func (r *run) watch(ctx context.Context) error {
 		if s.Replay != "" && s.Epoch == r.grant.Epoch {
 			return replay("%s", s.Replay)
 		}
-		if s.DurableW > known {
+		if s.DurableW > known && r.isPlaced() {
 			known = s.DurableW
 			// I1: only what is durable in the warehouse may be forgotten.
 			if err := r.c.source.Confirm(ctx, known); err != nil && ctx.Err() == nil {
