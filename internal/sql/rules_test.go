@@ -55,7 +55,7 @@ var ruleQueries = []string{
 	"select max(id) from (select id from o where id < 50 limit 100) q",
 	"with a as (select id as x, total from o), b as (select x as y, total * 2 as t from a) select y, t + t from b where y > 3",
 	"select a.id from o a join o b using (id) where b.total is not null",
-	"select coalesce(total, 0) + small as k, min(id) from o group by 1 having min(id) > 5",
+	"select coalesce(total, 0.00) + small as k, min(id) from o group by 1 having min(id) > 5",
 	"select 1 / (small - small) from o where id < 0",
 	"select id from o where small <> 0 and 10 / small > 2",
 	"select q.id from (select id, small from o where small <> 0) q where 10 / q.small > 2",
