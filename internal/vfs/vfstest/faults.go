@@ -75,7 +75,8 @@ func (f *Faults) FailReads(part string) { f.set(func() { f.mu.readFail = part })
 // that every test of durability must catch.
 func (f *Faults) Lie(lie bool) { f.set(func() { f.mu.lie = lie }) }
 
-// Hook is called before every operation; an error it returns is the operation's.
+// Hook is called before every operation, in the goroutine that asks for it and so by
+// several at once; an error it returns is the operation's.
 func (f *Faults) Hook(hook func(Op) error) { f.set(func() { f.mu.hook = hook }) }
 
 func (f *Faults) set(change func()) {

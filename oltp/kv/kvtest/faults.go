@@ -3,6 +3,7 @@ package kvtest
 import (
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -100,18 +101,19 @@ func (s Suite) crashAfterFailedSync(t *testing.T) {
 }
 
 // openSyncs counts the syncs of opening an engine in an empty folder.
-func (s Suite) openSyncs(t testing.TB) (n int) {
+func (s Suite) openSyncs(t testing.TB) int {
 	faults := vfstest.NewFaults(vfstest.NewMem())
+	var n atomic.Int64
 	faults.Hook(func(op vfstest.Op) error {
 		if op.Kind == "sync" || op.Kind == "syncdir" {
-			n++
+			n.Add(1)
 		}
 		return nil
 	})
 	e := s.open(t, faults)
 	faults.Hook(nil)
 	e.Close()
-	return n
+	return int(n.Load())
 }
 
 // failedSync fails each fsync in turn. A checkpoint may fail; what it promised
@@ -277,9 +279,13 @@ func (s Suite) readErrors(t *testing.T) {
 	if err := errors.Join(h.checkpoint(), h.compact()); err != nil {
 		t.Fatal(err)
 	}
+	// The scans read, and so does whatever the engine does in the background.
+	var mu sync.Mutex
 	r := rand.New(rand.NewPCG(5, 5))
 	failed := 0
 	faults.Hook(func(op vfstest.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if op.Kind == "read" && r.IntN(10) == 0 {
 			return vfstest.ErrInjected
 		}
