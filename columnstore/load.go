@@ -180,22 +180,27 @@ func (s *Store) pipe(name string) (*ingest.Pipe, error) {
 		Hint: "register it before loading"}
 }
 
-// change commits a control and makes it the present one; ingest is held. A nil
-// control changes nothing.
-func (s *Store) change(p *ingest.Pipe, c *manifest.Control) error {
+// change commits a control, and tables with it, and makes it the present one; ingest
+// is held, and with tables write too. A nil control changes nothing.
+func (s *Store) change(p *ingest.Pipe, c *manifest.Control, defs ...manifest.Def) error {
 	if c == nil {
 		return nil
 	}
-	if err := s.man.Commit(&manifest.Edit{Control: c}); err != nil {
+	if err := s.man.Commit(&manifest.Edit{Control: c, Tables: defs}); err != nil {
 		return err
 	}
 	p.Take(c)
+	if len(defs) > 0 {
+		s.define(defs)
+	}
 	s.notify()
 	return nil
 }
 
 // Grant implements load.Warehouse.
 func (s *Store) Grant(_ context.Context, run load.Run) (load.Grant, error) {
+	s.write.Lock()
+	defer s.write.Unlock()
 	s.ingest.Lock()
 	defer s.ingest.Unlock()
 	p, err := s.pipe(run.Pipeline)
@@ -206,7 +211,11 @@ func (s *Store) Grant(_ context.Context, run load.Run) (load.Grant, error) {
 	if err != nil {
 		return load.Grant{}, err
 	}
-	if err := s.change(p, c); err != nil {
+	defs, err := s.defs(c.Pipeline)
+	if err != nil {
+		return load.Grant{}, err
+	}
+	if err := s.change(p, c, defs...); err != nil {
 		return load.Grant{}, err
 	}
 	s.opts.Logger.Info("epoch granted", "pipeline", run.Pipeline, "epoch", c.Epoch, "w", p.DurableW, "snapshot", run.Snapshot)

@@ -198,10 +198,37 @@ func (h *history) step() {
 	case r < 98:
 		h.zombie()
 	case r < 99:
-		h.version += "x"
-		require.NoError(h.t, h.st.Register(context.Background(), simPipe(h.version)))
-		h.tally["register"]++
+		h.newVersion()
 	}
+}
+
+// newVersion registers another version of the pipeline: nobody may load before a run
+// of it is granted, and none may go on from the rows of the old one. Then the old
+// version comes back, or everything is loaded again.
+func (h *history) newVersion() {
+	ctx, old := context.Background(), h.version
+	h.version += "x"
+	require.NoError(h.t, h.st.Register(ctx, simPipe(h.version)))
+	ls, err := h.st.Acquire(ctx, simPipeline, "another", 0)
+	require.NoError(h.t, err)
+	require.Empty(h.t, ls, "the epoch is the old version's")
+	st, err := h.st.State(canceled(), simPipeline, 0)
+	require.NoError(h.t, err)
+	if st.DurableW > 0 {
+		_, err := h.st.Grant(ctx, h.s.run0(false))
+		require.Equal(h.t, schemas.CodeSource, schemas.CodeOf(err), "rows of two versions")
+	}
+	for _, ls := range h.leases {
+		h.zombies = append(h.zombies, ls...)
+	}
+	if h.s.rng.IntN(2) == 0 {
+		h.version = old
+		require.NoError(h.t, h.st.Register(ctx, simPipe(old)))
+		h.tally["version and back"]++
+		return
+	}
+	h.s.startEpoch(h.t, h.st, true)
+	h.tally["version"]++
 }
 
 // newEpoch replays from W, or loads everything again.
@@ -314,7 +341,7 @@ func TestHistories(t *testing.T) {
 			tally[k] += n
 		}
 	}
-	for _, k := range []string{"duplicate", "gap", "overlap", "zombie", "flush", "compact", "restart", "register", "epoch snapshot=true", "epoch snapshot=false"} {
+	for _, k := range []string{"duplicate", "gap", "overlap", "zombie", "flush", "compact", "restart", "version", "version and back", "epoch snapshot=true", "epoch snapshot=false"} {
 		require.NotZero(t, tally[k], k)
 	}
 	t.Logf("%v", tally)

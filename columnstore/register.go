@@ -13,7 +13,9 @@ import (
 
 // Register implements load.Warehouse. A new version may add tables and nullable
 // columns and rename columns (ids stay); anything else that does not fit a table
-// that exists is refused with CodeInvalid.
+// that exists is refused with CodeInvalid. The tables themselves are made or changed
+// at once for a pipeline that never ran, else when a run of the version is granted:
+// one that is refused must leave no trace in what queries see.
 func (s *Store) Register(_ context.Context, v load.Pipeline) error {
 	if v.Name == "" || v.Version == "" || v.Source == "" {
 		return schemas.Errorf(schemas.CodeInvalid, "22023", "a pipeline needs a name, a version and a source, not %q, %q, %q", v.Name, v.Version, v.Source)
@@ -36,19 +38,17 @@ func (s *Store) Register(_ context.Context, v load.Pipeline) error {
 			Message: fmt.Sprintf("pipeline %s reads source %q, not %q", v.Name, p.Control.Source, v.Source)}
 	}
 	c := p.Registered(v)
-	if c == nil && len(defs) == 0 {
+	if c == nil {
 		return nil
 	}
-	if err := s.man.Commit(&manifest.Edit{Control: c, Tables: defs}); err != nil {
+	if p.Epoch() > 0 {
+		defs = nil
+	}
+	if err := s.change(p, c, defs...); err != nil {
 		return err
 	}
-	if c != nil {
-		p.Take(c)
-	}
 	s.ingest.pipes[v.Name] = p
-	s.define(defs)
 	s.opts.Logger.Info("pipeline registered", "pipeline", v.Name, "version", v.Version, "tables", len(v.Outputs))
-	s.notify()
 	return nil
 }
 

@@ -19,6 +19,29 @@ func altered(t *schemas.Table, change func(*schemas.Table)) *schemas.Table {
 	return &n
 }
 
+// simWide is another version of the sample pipeline, with a column more.
+func simWide() load.Pipeline {
+	p := simPipe("v2")
+	p.Outputs[0].Table = altered(tableA, func(a *schemas.Table) {
+		a.Columns = append(a.Columns, schemas.Column{ID: 7, Name: "extra", Type: schemas.Type{Kind: schemas.Int32}})
+	})
+	return p
+}
+
+// version registers another version over loaded rows and sees its run refused, the
+// tables as they were, and the old version go on.
+func version(t *testing.T, st *Store, next load.Pipeline, grant func() error) {
+	t.Helper()
+	ctx := context.Background()
+	require.NoError(t, st.Register(ctx, next))
+	require.ErrorContains(t, grant(), "pipeline pipe was changed since its tables were loaded")
+	for _, o := range simPipe("v1").Outputs {
+		require.Len(t, st.visible.Load().tables[o.Table.FullName()].def.Schema.Columns, len(o.Table.Columns), "a refused run changed %s", o.Table.FullName())
+	}
+	require.NoError(t, st.Register(ctx, simPipe("v1")))
+	require.NoError(t, grant())
+}
+
 // TestReshaped: a run that goes on where another ended must capture tables of the
 // same shape (I2), also after a restart; one that begins with a snapshot need not.
 func TestReshaped(t *testing.T) {
@@ -79,6 +102,7 @@ func TestReshaped(t *testing.T) {
 		require.NoError(t, st.Close())
 		st = openSim(t, o)
 	}
+	version(t, st, simWide(), func() error { return grant(false, tableA, tableB) })
 	require.NoError(t, grant(false, tableA), "a table that is no longer captured")
 	require.ErrorContains(t, grant(false, tableA, tableB), "public.b was not captured before", "it was left out for a run")
 	require.NoError(t, grant(true, wide, tableB, tableC), "a snapshot loads everything anew")

@@ -77,6 +77,10 @@ func TestVersionsFollowWhatDecidesTheOutput(t *testing.T) {
 	if plain != version("stream: {linger: 9ms}\n") {
 		t.Error("the linger changes the version")
 	}
+	if version("transforms: [{table: orders, select: 'id, total+1 AS t', where: Total > 0}]\n") !=
+		version("transforms:\n- table: orders\n  select: |\n    ID, -- the key\n    total + 1 as T\n  where: total>0\n") {
+		t.Error("the way that SQL is written changes the version")
+	}
 	seen := map[string]bool{plain: true}
 	for _, entry := range []string{"{table: orders, where: total > 0}", "{table: orders, where: total > 1}", "{table: orders, to: o}", "{table: orders, select: 'id, total'}", "{table: orders, key: [id, status]}"} {
 		v := version("transforms: [" + entry + "]\n")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/sql/expr"
+	"github.com/millrace/millrace/internal/sql/parse"
 	"github.com/millrace/millrace/internal/sql/plan"
 	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/load"
@@ -219,7 +220,7 @@ func (p *planner) version() string {
 	for _, t := range p.plan.Tables {
 		x := table{Source: t.Source, Output: t.Output}
 		if e := texts[t.Source.FullName()]; e != nil {
-			x.Select, x.Where = e.Select, e.Where
+			x.Select, x.Where = parse.Normal(e.Select), parse.Normal(e.Where)
 		}
 		all = append(all, x)
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Registered returns the control of a new version of the pipeline, or nil when it
-// is the present one. A new version ends every lease.
+// is the present one. A new version ends every lease, and gives none out before a run
+// of its own is granted: two versions never make the rows of one epoch (I2).
 func (p *Pipe) Registered(v load.Pipeline) *manifest.Control {
 	if p.Control.Version == v.Version {
 		return nil
@@ -41,7 +42,7 @@ func (p *Pipe) Granted(run load.Run, floor uint64) (*manifest.Control, error) {
 	c.Replay = ""
 	c.Leases = nil
 	c.Runs = slices.DeleteFunc(c.Runs, func(g manifest.GrantedRun) bool { return g.Epoch < p.saved })
-	c.Runs = append(c.Runs, manifest.GrantedRun{Epoch: c.Epoch, Run: run})
+	c.Runs = append(c.Runs, manifest.GrantedRun{Epoch: c.Epoch, Version: c.Version, Run: run})
 	return c, nil
 }
 
@@ -129,7 +130,7 @@ func (e *epoch) partitions() []load.Partition {
 func (p *Pipe) Acquire(worker string, limit int, now time.Time, ttl time.Duration) (*manifest.Control, func() []load.Lease) {
 	p.seen[worker] = now
 	e := p.newest()
-	if p.Control.Epoch == 0 || e.n != p.Control.Epoch {
+	if p.Control.Epoch == 0 || e.n != p.Control.Epoch || e.version != p.Control.Version {
 		return nil, func() []load.Lease { return nil }
 	}
 	parts := e.partitions()

@@ -41,6 +41,7 @@ type Pipe struct {
 type epoch struct {
 	n       uint64
 	run     load.Run
+	version string // of the pipeline: all rows of an epoch are made by one
 	begun   bool
 	from    schemas.LSN
 	markers map[load.Partition]int64
@@ -156,9 +157,9 @@ func (p *Pipe) grant(g manifest.GrantedRun) {
 	cur := p.epochs[0]
 	switch {
 	case g.Epoch == cur.n:
-		cur.run = g.Run
+		cur.run, cur.version = g.Run, g.Version
 	case g.Epoch > cur.n && p.epoch(g.Epoch) == nil:
-		p.epochs = append(p.epochs, &epoch{n: g.Epoch, run: g.Run, parts: map[load.Partition]*part{}})
+		p.epochs = append(p.epochs, &epoch{n: g.Epoch, run: g.Run, version: g.Version, parts: map[load.Partition]*part{}})
 	}
 }
 

@@ -8,10 +8,12 @@ import (
 	"github.com/millrace/millrace/schemas/load"
 )
 
-// continues refuses a run whose tables are not what the previous run captured. The
-// source compares shapes within a run only: what was altered between two runs would
-// be loaded beside rows of the old shape, and a table that is new would become
-// visible without the rows that it had (I2). A table that is gone stays as it is.
+// continues refuses a run whose tables are not what the previous run captured, or
+// whose rows another version of the pipeline would make. The source compares shapes
+// within a run only: what was altered between two runs would be loaded beside rows of
+// the old shape, and a table that is new would become visible without the rows that it
+// had; rows that an old filter left out would never come (I2). A table that is gone
+// stays as it is.
 func (p *Pipe) continues(run load.Run) error {
 	if run.Snapshot || p.DurableW == 0 {
 		return nil
@@ -28,6 +30,11 @@ func (p *Pipe) continues(run load.Run) error {
 		if what := difference(old, t); what != "" {
 			return reshaped("table %s was changed while it was not captured: %s", t.FullName(), what)
 		}
+	}
+	if p.newest().version != p.Control.Version {
+		e := schemas.Errorf(schemas.CodeSource, "55000", "pipeline %s was changed since its tables were loaded: its rows would be made by two versions of it", p.Control.Name)
+		e.Hint = "take the change of tables, select, where, key or to back; or load the pipeline afresh: stop it, remove its data folder, start it"
+		return e
 	}
 	return nil
 }

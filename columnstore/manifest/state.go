@@ -79,10 +79,11 @@ type Control struct {
 	Leases []Lease      `json:"leases,omitempty"`
 }
 
-// GrantedRun is a run with its epoch.
+// GrantedRun is a run with its epoch and the pipeline version that makes its rows.
 type GrantedRun struct {
-	Epoch uint64   `json:"epoch"`
-	Run   load.Run `json:"run"`
+	Epoch   uint64   `json:"epoch"`
+	Version string   `json:"version"`
+	Run     load.Run `json:"run"`
 }
 
 // Lease is the last lease of a partition of the newest epoch.

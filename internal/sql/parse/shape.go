@@ -23,6 +23,32 @@ func Shape(sql string) string {
 	return shape(tokens)
 }
 
+// Normal returns SQL, whole or a part, with keywords and names in one case, comments
+// left out and white space made uniform: texts that differ only in these mean the
+// same. Text that cannot be cut into tokens comes back as it is.
+func Normal(sql string) string {
+	tokens, err := scan(sql, 0)
+	if err != nil {
+		return sql
+	}
+	out := make([]string, len(tokens))
+	for i := range tokens {
+		out[i] = tokens[i].uniform()
+	}
+	return strings.Join(out, " ")
+}
+
+// uniform is a token's text, keywords in upper case and plain names folded.
+func (t *token) uniform() string {
+	switch {
+	case t.class == keyword:
+		return strings.ToUpper(t.value)
+	case t.class == name && !strings.HasPrefix(t.raw, `"`) && !strings.HasPrefix(strings.ToUpper(t.raw), "U&"):
+		return t.value
+	}
+	return t.raw
+}
+
 // Fingerprint is a 64-bit hash of a shape.
 func Fingerprint(shape string) uint64 {
 	h := fnv.New64a()
@@ -63,12 +89,8 @@ func appendShape(out []string, tokens []token, i int) []string {
 	switch {
 	case t.punct(";"):
 		return out
-	case t.class == keyword:
-		return append(out, strings.ToUpper(t.value))
-	case t.class == name && !strings.HasPrefix(t.raw, `"`) && !strings.HasPrefix(strings.ToUpper(t.raw), "U&"):
-		return append(out, t.value)
 	case t.class != number && t.class != text && t.class != param:
-		return append(out, t.raw)
+		return append(out, t.uniform())
 	}
 	n := len(out)
 	if t.class == number && n > 0 && (out[n-1] == "-" || out[n-1] == "+") && (n == 1 || !operand(out[n-2])) {
