@@ -146,7 +146,7 @@ func TestDuckDBReadsTheSegments(t *testing.T) {
 	}
 }
 
-// Field ids find a column that was renamed, and one that older files lack is NULL.
+// Field ids find a column that was renamed, though another one has its name now.
 func TestDuckDBFollowsColumnsByFieldID(t *testing.T) {
 	lines := linesTable()
 	s, db := newSource(t, lines), openDuck(t)
@@ -161,8 +161,13 @@ func TestDuckDBFollowsColumnsByFieldID(t *testing.T) {
 	next.Version = 2
 	next.Columns[1].Name = "amount"
 	next.Columns = append(next.Columns, column(9, "price", kind(schemas.Float64))) // a name that was another column's
-	s.register("2", next)
-	s.acquire()
+	s.begin("2", true, next)
+	b = change.New(next, 1000)
+	for i := range int64(1000) {
+		s.add(b, change.Insert, append(linesRow(i, schemas.NewNumeric(i, 2)), schemas.NewFloat(schemas.Float64, 0.5)))
+	}
+	s.commit(b)
+	s.check(s.store.Flush(context.Background()))
 	b = change.New(next, 300)
 	for i := int64(0); i < 1200; i += 4 {
 		s.add(b, change.Update, append(linesRow(i, schemas.NewNumeric(-i, 2)), schemas.NewFloat(schemas.Float64, 0.1)))

@@ -33,17 +33,26 @@ func newSource(t *testing.T, tables ...*schemas.Table) *source {
 	s := &source{t: t, dir: t.TempDir(), next: map[string]uint64{}, lsn: 100}
 	s.open()
 	t.Cleanup(func() { s.check(s.store.Close()) })
-	s.register("1", tables...)
-	run := load.Run{Pipeline: "pipe", Source: "src", Incarnation: "one", Progress: progressTopic, Partitions: map[string]int32{progressTopic: 1}}
+	s.begin("1", false, tables...)
+	return s
+}
+
+// begin registers a version of the pipeline and starts a run of it; one with a
+// snapshot loads everything anew.
+func (s *source) begin(version string, snapshot bool, tables ...*schemas.Table) {
+	s.t.Helper()
+	s.register(version, tables...)
+	run := load.Run{Pipeline: "pipe", Source: "src", Incarnation: "one", Snapshot: snapshot, Tables: tables,
+		Progress: progressTopic, Partitions: map[string]int32{progressTopic: 1}}
 	for _, tab := range tables {
 		run.Partitions[topic(tab)] = 1
 	}
 	g, err := s.store.Grant(context.Background(), run)
 	s.check(err)
+	s.next = map[string]uint64{}
 	s.acquire()
 	s.load(progressTopic, &load.Load{Begin: &load.Begin{Epoch: g.Epoch, From: g.W}})
 	s.acquire()
-	return s
 }
 
 func topic(t *schemas.Table) string { return "t." + t.Name }
