@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/millrace/millrace/internal/sql/sqltest"
-	"github.com/millrace/millrace/internal/vector"
 	"github.com/millrace/millrace/schemas"
 )
 
@@ -77,50 +75,30 @@ func numeric(p, s int16) schemas.Type {
 	return schemas.Type{Kind: schemas.Numeric, Precision: p, Scale: s}
 }
 
-// loadOwn makes the tables as the column store would hold them.
-func loadOwn(n int) *sqltest.Catalog {
-	text := schemas.Type{Kind: schemas.Text}
-	lines := sqltest.NewTable("lines",
-		sqltest.Col("id", schemas.Int64), sqltest.Col("orderkey", schemas.Int64), sqltest.Col("customer", schemas.Int32),
+var text = schemas.Type{Kind: schemas.Text}
+
+// table describes a table whose first column is its key.
+func table(name string, columns ...schemas.Column) *schemas.Table {
+	for i := range columns {
+		columns[i].ID = uint32(i + 1)
+	}
+	columns[0].NotNull = true
+	return &schemas.Table{Schema: "public", Name: name, Version: 1, Key: []uint32{1}, Columns: columns}
+}
+
+func column(name string, kind schemas.Kind) schemas.Column {
+	return schemas.Column{Name: name, Type: schemas.Type{Kind: kind}}
+}
+
+func linesTable() *schemas.Table {
+	return table("lines",
+		column("id", schemas.Int64), column("orderkey", schemas.Int64), column("customer", schemas.Int32),
 		schemas.Column{Name: "quantity", Type: numeric(12, 2)}, schemas.Column{Name: "price", Type: numeric(12, 2)},
 		schemas.Column{Name: "discount", Type: numeric(12, 2)}, schemas.Column{Name: "tax", Type: numeric(12, 2)},
 		schemas.Column{Name: "flag", Type: text}, schemas.Column{Name: "state", Type: text}, schemas.Column{Name: "status", Type: text},
-		schemas.Column{Name: "mode", Type: text}, sqltest.Col("day", schemas.Date), schemas.Column{Name: "comment", Type: text})
-	const block = 64 << 10
-	words := comments()
-	var cols []*vector.Vector
-	fresh := func() {
-		cols = nil
-		for _, c := range lines.Schema().Columns {
-			cols = append(cols, vector.New(c.Type, block))
-		}
-	}
-	fresh()
-	generate(n, func(l *line) {
-		cols[0].AppendInt(l.id)
-		cols[1].AppendInt(l.orderkey)
-		cols[2].AppendInt(int64(l.customer))
-		for i, x := range []int64{l.quantity, l.price, l.discount, l.tax} {
-			cols[3+i].AppendDecimal(x, 2)
-		}
-		for i, s := range []string{flags[l.flag], states[l.state], statuses[l.status], modes[l.mode]} {
-			cols[7+i].AppendBytes([]byte(s))
-		}
-		cols[11].AppendInt(int64(l.day))
-		cols[12].AppendBytes([]byte(words[l.comment]))
-		if cols[0].Len == block {
-			lines.AppendBlock(cols, nil)
-			fresh()
-		}
-	})
-	if cols[0].Len > 0 {
-		lines.AppendBlock(cols, nil)
-	}
-	custs := sqltest.NewTable("customers", sqltest.Col("id", schemas.Int32), schemas.Column{Name: "region", Type: text}, schemas.Column{Name: "name", Type: text})
-	var rows []schemas.Row
-	for i := range customers {
-		rows = append(rows, schemas.Row{schemas.NewInt(schemas.Int32, int64(i)), schemas.NewText(regions[i%5]), schemas.NewText(fmt.Sprintf("Customer#%06d", i))})
-	}
-	custs.Append(rows...)
-	return sqltest.New(lines, custs)
+		schemas.Column{Name: "mode", Type: text}, column("day", schemas.Date), schemas.Column{Name: "comment", Type: text})
+}
+
+func customersTable() *schemas.Table {
+	return table("customers", column("id", schemas.Int32), schemas.Column{Name: "region", Type: text}, schemas.Column{Name: "name", Type: text})
 }

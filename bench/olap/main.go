@@ -1,10 +1,12 @@
-// Command olap compares the query engine with DuckDB: the same rows in memory, warm, in
+// Command olap compares the warehouse with DuckDB: the same rows, loaded by the load
+// protocol into segments on disk here and into its own tables there, warm, in
 // interleaved pairs; it prints the median time of each and the median ratio of the pairs.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,7 +21,6 @@ import (
 	"github.com/millrace/millrace/internal/pgtext"
 	"github.com/millrace/millrace/internal/sql"
 	"github.com/millrace/millrace/internal/sql/exec"
-	"github.com/millrace/millrace/internal/sql/sqltest"
 )
 
 // query of the benchmark; it returns few rows, so that reading them does not count.
@@ -64,7 +65,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintf(os.Stderr, `olap compares the query engine with DuckDB over the same rows in memory.
+	fmt.Fprintf(os.Stderr, `olap compares the warehouse, on disk and warm, with DuckDB over the same rows in memory.
 
 Example: go run ./olap --rows 5000000 --pairs 10 --threads 1,2
 
@@ -82,12 +83,15 @@ type result struct {
 	Equal   bool    `json:"equal"`
 }
 
-func run(ctx context.Context, o options, out io.Writer) error {
+func run(ctx context.Context, o options, out io.Writer) (err error) {
 	fmt.Fprintf(os.Stderr, "loading %d rows into both engines\n", o.rows)
-	own := loadOwn(o.rows)
+	own, err := openOwn(ctx, o.rows)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.close()) }()
 	var peer *duck
 	if !o.own {
-		var err error
 		if peer, err = openDuck(ctx, o.rows); err != nil {
 			return err
 		}
@@ -145,7 +149,7 @@ func print(out io.Writer, results []result) {
 }
 
 // measure runs interleaved pairs, after one of each to warm up.
-func measure(ctx context.Context, o options, q query, threads int, own *sqltest.Catalog, peer *duck) (result, error) {
+func measure(ctx context.Context, o options, q query, threads int, own *own, peer *duck) (result, error) {
 	r := result{Query: q.name, Threads: threads, Equal: true}
 	var mine, theirs, ratios []float64
 	for i := range o.pairs + 1 {
@@ -176,7 +180,7 @@ func measure(ctx context.Context, o options, q query, threads int, own *sqltest.
 }
 
 // ask runs a statement from its text, as a server would.
-func ask(ctx context.Context, cat *sqltest.Catalog, text string, threads int) ([][]string, error) {
+func ask(ctx context.Context, cat *own, text string, threads int) ([][]string, error) {
 	st, err := sql.Prepare(ctx, text, cat, sql.Options{})
 	if err != nil {
 		return nil, err

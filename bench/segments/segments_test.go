@@ -161,7 +161,7 @@ func TestDuckDBFollowsColumnsByFieldID(t *testing.T) {
 	next.Version = 2
 	next.Columns[1].Name = "amount"
 	next.Columns = append(next.Columns, column(9, "price", kind(schemas.Float64))) // a name that was another column's
-	s.begin("2", true, next)
+	s.check(s.loader.Begin(context.Background(), "2", true, next))
 	b = change.New(next, 1000)
 	for i := range int64(1000) {
 		s.add(b, change.Insert, append(linesRow(i, schemas.NewNumeric(i, 2)), schemas.NewFloat(schemas.Float64, 0.5)))
