@@ -3,6 +3,7 @@ package columnstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -208,24 +209,48 @@ func (a *applier) run() error {
 			}
 		}
 	}
-	if len(a.pub.Barriers) > 0 {
+	moves, err := a.moves()
+	if err != nil {
+		return err
+	}
+	if len(a.pub.Barriers)+len(moves) > 0 && a.kept == nil {
 		a.kept = map[*ingest.Staged][]*change.Batch{}
 	}
-	from := place{a.pub.Above, ^uint32(0)}
-	for _, b := range a.pub.Barriers {
-		to := place{b.LSN, b.Ordinal}
-		if err := a.phase(from, to); err != nil {
+	from := table.Place{LSN: a.pub.Above, Ordinal: math.MaxUint32}
+	for _, st := range a.steps(moves) {
+		if err := a.phase(from, st.after); err != nil {
 			return err
 		}
-		for _, name := range a.s.tablesOf(a.pub.Pipeline) {
-			if a.s.write.tables[name].def.Source == b.Table {
-				x, _ := a.txn(name)
-				x.Truncate()
-			}
+		if err := st.do(); err != nil {
+			return err
 		}
-		from = to
+		from = st.after
 	}
-	return a.phase(from, place{a.pub.To, ^uint32(0)})
+	return a.phase(from, table.Place{LSN: a.pub.To, Ordinal: math.MaxUint32})
+}
+
+// step is done to whole tables, or needs them as they are, after a place.
+type step struct {
+	after table.Place
+	do    func() error
+}
+
+// steps are the publication's TRUNCATEs, and the moves' looks at old keys, in order.
+func (a *applier) steps(moves []step) []step {
+	all := moves
+	for _, b := range a.pub.Barriers {
+		all = append(all, step{table.Place{LSN: b.LSN, Ordinal: b.Ordinal}, func() error {
+			for _, name := range a.s.tablesOf(a.pub.Pipeline) {
+				if a.s.write.tables[name].def.Source == b.Table {
+					x, _ := a.txn(name)
+					x.Truncate()
+				}
+			}
+			return nil
+		}})
+	}
+	slices.SortStableFunc(all, func(p, q step) int { return p.after.Compare(q.after) })
+	return all
 }
 
 // takeover of a snapshot's epoch empties every table of the pipeline: the run
@@ -241,21 +266,12 @@ func (a *applier) takeover(pipeline string) {
 	}
 }
 
-// place is a position within a source.
-type place struct {
-	lsn     schemas.LSN
-	ordinal uint32
-}
-
-func (p place) before(q place) bool {
-	return p.lsn < q.lsn || p.lsn == q.lsn && p.ordinal < q.ordinal
-}
-
 // phase applies the changes after from up to and with to, load by load. The order
-// between partitions does not matter: changes of one key share a partition.
-func (a *applier) phase(from, to place) error {
+// between partitions does not matter: changes of one key share a partition, and what
+// a move takes from another was looked up before.
+func (a *applier) phase(from, to table.Place) error {
 	for _, l := range a.pub.Loads {
-		if !a.pub.Chunk && (l.Min > to.lsn || l.Max < from.lsn) {
+		if !a.pub.Chunk && (l.Min > to.LSN || l.Max < from.LSN) {
 			continue
 		}
 		batches, err := a.batches(l)
@@ -278,10 +294,10 @@ func (a *applier) phase(from, to place) error {
 }
 
 // rows picks the rows of a batch within a phase.
-func (a *applier) rows(b *change.Batch, from, to place) []uint32 {
+func (a *applier) rows(b *change.Batch, from, to table.Place) []uint32 {
 	a.sel = slices.Grow(a.sel[:0], b.Len())
 	for i := range b.Len() {
-		if at := (place{b.LSN[i], b.Ordinal[i]}); a.pub.Chunk || from.before(at) && !to.before(at) {
+		if at := (table.Place{LSN: b.LSN[i], Ordinal: b.Ordinal[i]}); a.pub.Chunk || from.Before(at) && !to.Before(at) {
 			a.sel = append(a.sel, uint32(i))
 		}
 	}

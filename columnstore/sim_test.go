@@ -95,6 +95,7 @@ type simChange struct {
 	ordinal uint32
 	row     schemas.Row
 	absent  vector.Bitmap
+	with    int64 // of an old key: one more than the id of the insert that it travels with
 }
 
 type simCommit struct {
@@ -152,11 +153,11 @@ func (s *sim) commit() {
 	for i := range n {
 		if !s.noTruncate && s.rng.IntN(150) == 0 {
 			t := simTables[s.rng.IntN(3)]
-			c.barriers = append(c.barriers, load.Barrier{LSN: c.lsn, Ordinal: uint32(i), Table: t.FullName(), Kind: load.BarrierTruncate})
+			c.barriers = append(c.barriers, load.Barrier{LSN: c.lsn, Ordinal: uint32(2 * i), Table: t.FullName(), Kind: load.BarrierTruncate})
 			clear(s.now[t.FullName()])
 			continue
 		}
-		c.changes = append(c.changes, s.change(c.lsn, uint32(i))...)
+		c.changes = append(c.changes, s.change(c.lsn, uint32(2*i))...) // a move takes two places
 	}
 	s.commits = append(s.commits, c)
 	s.states[c.lsn] = s.now.clone()
@@ -180,6 +181,8 @@ func (s *sim) change(lsn schemas.LSN, ordinal uint32) []simChange {
 			c.op, c.row = change.Delete, schemas.Row{row[0], schemas.Null, schemas.Null}
 			c.absent = vector.Bitmap{0b110}
 			return []simChange{c}
+		case exists && s.rng.IntN(3) == 0:
+			return s.move(c, old, ordinal)
 		case exists && s.rng.IntN(2) == 0:
 			c.op, c.absent = change.Update, vector.Bitmap{0b100}
 			rows[key] = schemas.Row{row[0], row[1], old[2]}
@@ -217,6 +220,23 @@ func (s *sim) change(lsn schemas.LSN, ordinal uint32) []simChange {
 	return []simChange{{table: tableC, op: change.Insert, ordinal: ordinal, row: row}}
 }
 
+// move changes the key of a row of table a, and leaves out what it had: a delete, and an
+// insert that comes with its old key. The new key may be one that was just given up.
+func (s *sim) move(c simChange, old schemas.Row, ordinal uint32) []simChange {
+	rows, key := s.now[tableA.FullName()], fmt.Sprint(old[0].Int())
+	id := s.rng.Int64N(120)
+	if _, taken := rows[fmt.Sprint(id)]; taken {
+		id = 1000 + s.serial
+	}
+	delete(rows, key)
+	gone := simChange{table: tableA, op: change.Delete, ordinal: ordinal, row: schemas.Row{old[0], schemas.Null, schemas.Null}, absent: vector.Bitmap{0b110}}
+	before := gone
+	before.op, before.ordinal, before.with = change.Before, ordinal+1, id+1
+	c.ordinal, c.row, c.absent = ordinal+1, schemas.Row{schemas.NewInt(schemas.Int64, id), c.row[1], schemas.Null}, vector.Bitmap{0b100}
+	rows[fmt.Sprint(id)] = schemas.Row{c.row[0], c.row[1], old[2]}
+	return []simChange{gone, before, c}
+}
+
 func simPipe(version string) load.Pipeline {
 	p := load.Pipeline{Name: simPipeline, Version: version, Source: "src"}
 	for _, t := range simTables {
@@ -227,6 +247,9 @@ func simPipe(version string) load.Pipeline {
 
 func partitionOf(c simChange) load.Partition {
 	h := uint32(0)
+	if c.with > 0 {
+		c.row = schemas.Row{schemas.NewInt(schemas.Int64, c.with-1)}
+	}
 	for _, ord := range c.table.KeyOrdinals() {
 		for _, b := range []byte(fmt.Sprintf("%#v", c.row[ord])) {
 			h = h*31 + uint32(b)

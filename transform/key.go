@@ -14,7 +14,7 @@ func (s *Stage) keyAt(in *change.Batch, k int, e emit) (*vector.Vector, int) {
 	switch {
 	case s.plain[k] >= 0:
 		return in.Cols[s.plain[k]], int(e.row)
-	case e.op == change.Delete:
+	case e.keyOnly():
 		return s.goneVecs[s.keyOf[k]], e.at
 	}
 	for i, c := range s.computed {

@@ -59,6 +59,9 @@ type emit struct {
 	row uint32
 }
 
+// keyOnly says whether only the change's key is written.
+func (e emit) keyOnly() bool { return e.op == change.Delete || e.op == change.Before }
+
 // readSet is columns of the source, with who reads them.
 type readSet []int
 
@@ -211,6 +214,9 @@ func (s *Stage) decide(in *change.Batch, keep vector.Bitmap) error {
 		case op == change.Insert && keep.Get(i), op == change.Update && keep.Get(i):
 			s.emits = append(s.emits, emit{op, len(s.full), uint32(i)})
 			s.full = append(s.full, uint32(i))
+		case op == change.Before && i+1 < in.Len() && in.Moved(i+1):
+			s.emits = append(s.emits, emit{change.Before, len(s.gone), uint32(i)})
+			s.gone = append(s.gone, uint32(i))
 		case op == change.Delete, op == change.Before && keep.Get(i), op == change.Update && !s.table.NeedsBefore:
 			s.emits = append(s.emits, emit{change.Delete, len(s.gone), uint32(i)})
 			s.gone = append(s.gone, uint32(i))
@@ -218,16 +224,11 @@ func (s *Stage) decide(in *change.Batch, keep vector.Bitmap) error {
 		if op != change.Insert && len(s.table.Output.Key) == 0 && op != change.Before {
 			return s.failed(in, i, schemas.Errorf(schemas.CodeSource, "0A000", "%s in a table without a primary key", op))
 		}
-		if op == change.Update && s.table.NeedsBefore && !paired(in, i) {
+		if op == change.Update && s.table.NeedsBefore && !in.Paired(i) {
 			return s.failed(in, i, schemas.Errorf(schemas.CodeInternal, "XX000", "the update came without its old row, which the output key needs"))
 		}
 	}
 	return nil
-}
-
-// paired says whether the update at i stands after its old row.
-func paired(in *change.Batch, i int) bool {
-	return i > 0 && in.Ops[i-1] == change.Before && in.LSN[i-1] == in.LSN[i] && in.Ordinal[i-1] == in.Ordinal[i]
 }
 
 // evaluate computes the columns of emitted rows and the keys of deleted ones.

@@ -377,6 +377,36 @@ func TestValuesThatWereNotSentAreNeverRead(t *testing.T) {
 	}
 }
 
+// A change of key that left values unsent: the old key is made like the new one, and
+// stays before the insert.
+func TestAnOldKeyGoesWithItsInsert(t *testing.T) {
+	src := &source{rng: rand.New(rand.NewPCG(1, 1))}
+	old, row := src.row(1, 1), src.row(2, 1)
+	onlyKey, noNote := vector.NewBitmap(len(items.Columns)), vector.NewBitmap(len(items.Columns))
+	for i := 2; i < len(old); i++ {
+		old[i] = schemas.Null
+		onlyKey.Set(i)
+	}
+	noNote.Set(colNote)
+	row[colNote] = schemas.Null
+	in := change.New(items, 3)
+	in.Append(change.Delete, 5, 0, old, onlyKey)
+	in.Append(change.Before, 5, 1, old, onlyKey)
+	in.Append(change.Insert, 5, 1, row, noNote)
+	out, err := apply(t, plan(t, items, "note, line, id + 100 AS number", "", "number", "line"), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() != 3 || out.Ops[0] != change.Delete || !out.Moved(2) || !out.IsAbsent(0, 2) {
+		t.Fatalf("%v, absent %v", out.Ops, out.Absent)
+	}
+	for i, want := range []int64{101, 101, 102} {
+		if got := out.Cols[2].Int(i); got != want || out.IsAbsent(2, i) || out.Cols[1].Int(i) != 1 {
+			t.Errorf("change %d has key %d, %d", i, got, out.Cols[1].Int(i))
+		}
+	}
+}
+
 func TestKeysAreNeverNull(t *testing.T) {
 	src := &source{rng: rand.New(rand.NewPCG(1, 1))}
 	row := src.row(1, 1)

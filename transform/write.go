@@ -9,7 +9,7 @@ import (
 func (s *Stage) write(in, out *change.Batch) {
 	for lo := 0; lo < len(s.emits); {
 		hi := lo + 1
-		for hi < len(s.emits) && (s.emits[hi].op == change.Delete) == (s.emits[lo].op == change.Delete) {
+		for hi < len(s.emits) && s.emits[hi].keyOnly() == s.emits[lo].keyOnly() {
 			hi++
 		}
 		s.writeRun(in, out, s.emits[lo:hi])
@@ -26,7 +26,7 @@ func (s *Stage) writeRun(in, out *change.Batch, run []emit) {
 		out.LSN = append(out.LSN, in.LSN[e.row])
 		out.Ordinal = append(out.Ordinal, in.Ordinal[e.row])
 	}
-	if run[0].op == change.Delete {
+	if run[0].keyOnly() {
 		s.writeDeleted(in, out, rows, places, first)
 		return
 	}

@@ -214,22 +214,25 @@ func (d *decoder) update(f *feed, oldForm byte) error {
 	if err := d.emit(f, change.Delete, ord, d.old, oldForm == 'K'); err != nil {
 		return err
 	}
-	for i := range d.new {
-		if d.new[i].form == 'u' && f.at[i] >= 0 {
-			return keyMoved(f.table, f.table.columns[f.at[i]])
-		}
-	}
 	if ord, err = d.next(); err != nil {
 		return err
+	}
+	if d.unsent(f) {
+		if err := d.emit(f, change.Before, ord, d.old, true); err != nil {
+			return err
+		}
 	}
 	return d.emit(f, change.Insert, ord, d.new, false)
 }
 
-// keyMoved: an insert under a new key has no row of its own to take the value from.
-func keyMoved(t *table, c *column) error {
-	e := schemas.Errorf(schemas.CodeSource, "55000", "a change of key in table %s left the large value of column %s unsent", t.fullName(), c.name)
-	e.Hint = "run ALTER TABLE " + t.quoted() + " REPLICA IDENTITY FULL, and resync the table"
-	return e
+// unsent says whether the new row lacks a captured value.
+func (d *decoder) unsent(f *feed) bool {
+	for i := range d.new {
+		if d.new[i].form == 'u' && f.at[i] >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // next gives the ordinal of a change. A key change takes two.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -219,9 +218,6 @@ func (v *validation) identity(t *table) {
 	}
 	if t.before && t.identity != 'f' {
 		v.error(name, "the pipeline needs the old rows of updates", full)
-	}
-	if big := t.toastColumns(); len(big) > 0 && !t.keyless() && t.identity != 'f' {
-		v.warn(name, "an update that changes the key and leaves a large value (over about 2 kB) of "+strings.Join(big, ", ")+" as it is stops the pipeline", full+", if keys change")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/internal/vector"
 	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/change"
 	"github.com/millrace/millrace/schemas/load"
@@ -69,6 +70,34 @@ func TestRouting(t *testing.T) {
 	}
 	require.Equal(t, 6000, rows)
 	require.Len(t, home, 50)
+}
+
+// The old key of a moved row goes where the row goes, and stands right before it.
+func TestAnOldKeyTravelsWithItsRow(t *testing.T) {
+	tab := numbered(1)
+	g := gathererOf(Options{BatchBytes: 2000}, tab)
+	b := change.New(tab, 0)
+	for i := range 1000 {
+		lsn, absent := schemas.LSN(100+i), vector.Bitmap{0b10}
+		b.Append(change.Delete, lsn, 0, row(int64(i), ""), absent)
+		b.Append(change.Before, lsn, 1, row(int64(i), ""), absent)
+		b.Append(change.Insert, lsn, 1, row(int64(i+5000), ""), absent)
+	}
+	require.NoError(t, g.Changes(context.Background(), b))
+	taken, moved, homes := g.take(), 0, map[int]bool{}
+	for p := range taken.parts {
+		for _, batch := range taken.rows[p] {
+			for i := range batch.Len() {
+				if batch.Ops[i] == change.Insert {
+					require.True(t, batch.Moved(i), "the insert at %v came without its old key", batch.LSN[i])
+					require.Equal(t, batch.Cols[0].Int(i)-5000, batch.Cols[0].Int(i-1))
+					moved, homes[p] = moved+1, true
+				}
+			}
+		}
+	}
+	require.Equal(t, 1000, moved)
+	require.Greater(t, len(homes), 1)
 }
 
 // Keys that are equal but not the same text go to the same partition.

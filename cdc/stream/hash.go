@@ -30,6 +30,11 @@ func (r *route) hash(b *change.Batch) {
 	for _, k := range r.keys {
 		hashColumn(r.hashes, b.Cols[k])
 	}
+	for i := 1; i < n; i++ {
+		if b.Ops[i-1] == change.Before && b.Moved(i) {
+			r.hashes[i-1] = r.hashes[i] // an old key travels with its row
+		}
+	}
 }
 
 // mix folds x into h.

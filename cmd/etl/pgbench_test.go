@@ -145,8 +145,13 @@ type runProcess struct {
 
 func startRun(t *testing.T, dir, dsn string) *runProcess {
 	t.Helper()
+	return startPipeline(t, "../../pipelines/pgbench.yaml", dir, dsn)
+}
+
+func startPipeline(t *testing.T, file, dir, dsn string) *runProcess {
+	t.Helper()
 	p := &runProcess{ended: make(chan struct{})}
-	p.cmd = etl("run", "../../pipelines/pgbench.yaml", "--data", dir, "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0")
+	p.cmd = etl("run", file, "--data", dir, "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0")
 	p.cmd.Env = append(p.cmd.Env, "MILLRACE_PG_DSN="+dsn)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -178,11 +183,16 @@ func startRun(t *testing.T, dir, dsn string) *runProcess {
 // awaitTables waits until the first snapshot is visible.
 func (p *runProcess) awaitTables(t *testing.T) {
 	t.Helper()
+	p.awaitTable(t, "pgbench_history")
+}
+
+func (p *runProcess) awaitTable(t *testing.T, name string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := client.Client{URL: p.url}
 	for {
-		_, err := c.Query(ctx, client.Request{SQL: "SELECT count(*) FROM pgbench_history"})
+		_, err := c.Query(ctx, client.Request{SQL: "SELECT count(*) FROM " + name})
 		if err == nil {
 			return
 		}

@@ -72,6 +72,7 @@ type Staged struct {
 	Rows     int
 	Bytes    int64
 	Min, Max schemas.LSN // of its rows
+	Moves    bool        // some rows come with an old key
 	// Batches is nil when the load was spilled: the log has it.
 	Batches []loadlog.Batch
 }

@@ -133,6 +133,7 @@ func stagedOf(rec *loadlog.Record, at schemas.LSN) *Staged {
 		st.Max = max(st.Max, b.MaxLSN)
 		st.Rows += b.Rows
 		st.Bytes += b.Size()
+		st.Moves = st.Moves || b.Moves()
 	}
 	return st
 }

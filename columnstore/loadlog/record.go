@@ -17,6 +17,7 @@
 package loadlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -50,6 +51,11 @@ type Batch struct {
 
 // Size is the bytes that the encoded batch takes.
 func (b *Batch) Size() int64 { return int64(len(b.data)) }
+
+// Moves says whether rows come with an old key, see change.Before.
+func (b *Batch) Moves() bool {
+	return bytes.IndexByte(b.data[:min(b.Rows, len(b.data))], byte(change.Before)) >= 0
+}
 
 type control struct {
 	Begin    *load.Begin     `json:"begin,omitempty"`

@@ -1,6 +1,9 @@
 package table
 
 import (
+	"cmp"
+	"math"
+
 	"github.com/millrace/millrace/columnstore/column"
 	"github.com/millrace/millrace/columnstore/pkindex"
 	"github.com/millrace/millrace/internal/vector"
@@ -18,11 +21,35 @@ type Txn struct {
 	begin   mark
 	saved   *mark // the table before the first Truncate
 
+	held map[Place]pkindex.Ref // rows that moved inserts take unsent values from
+
 	// Of the batch being applied.
 	hashes []uint64
 	keys   []*vector.Vector
 	sel    []uint32      // rows of the batch that were given a place and await their columns
 	from   []pkindex.Ref // parallel sel: the row that fills absent values
+}
+
+// Place is the position of a change within its source.
+type Place struct {
+	LSN     schemas.LSN
+	Ordinal uint32
+}
+
+// Before says whether p lies before q.
+func (p Place) Before(q Place) bool { return p.Compare(q) < 0 }
+
+// Compare is negative when p lies before q, positive when after it.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.LSN, q.LSN), cmp.Compare(p.Ordinal, q.Ordinal))
+}
+
+// Last is the last place before p.
+func (p Place) Last() Place {
+	if p.Ordinal == 0 {
+		return Place{p.LSN - 1, math.MaxUint32}
+	}
+	return Place{p.LSN, p.Ordinal - 1}
 }
 
 const noRef = ^pkindex.Ref(0)
@@ -48,7 +75,7 @@ func (t *Table) Begin(x *Txn) *Txn {
 	if x == nil {
 		x = &Txn{}
 	}
-	x.t, x.undo, x.touched, x.saved = t, x.undo[:0], x.touched[:0], nil
+	x.t, x.undo, x.touched, x.saved, x.held = t, x.undo[:0], x.touched[:0], nil, nil
 	x.begin = t.mark(0)
 	return x
 }
@@ -61,19 +88,47 @@ func (t *Table) mark(undo int) mark {
 	return m
 }
 
+// take makes a batch's key columns those that keys are compared with.
+func (x *Txn) take(b *change.Batch) {
+	x.keys = x.keys[:0]
+	for _, ord := range x.t.keys {
+		x.keys = append(x.keys, b.Cols[ord])
+	}
+}
+
+// Hashes returns the hash of each row's key, until the next call.
+func (x *Txn) Hashes(b *change.Batch) []uint64 {
+	x.take(b)
+	if cap(x.hashes) < b.Len() {
+		x.hashes = make([]uint64, b.Len())
+	}
+	x.hashes = x.hashes[:b.Len()]
+	column.HashKeys(x.hashes, x.keys)
+	return x.hashes
+}
+
+// Hold remembers the row that has the old key of the moved insert at row of a batch:
+// its values that were not sent are that row's as it is now, whatever becomes of the
+// old key before the insert is applied (I5). hash is the old key's.
+func (x *Txn) Hold(b *change.Batch, row int, hash uint64) error {
+	before := row - 1
+	x.take(b)
+	ref, found, err := x.t.index.Find(hash, func(ref pkindex.Ref) (bool, error) { return x.t.keyMatches(ref, x.keys, before) })
+	if err != nil || !found {
+		return err
+	}
+	if x.held == nil {
+		x.held = map[Place]pkindex.Ref{}
+	}
+	x.held[Place{b.LSN[row], b.Ordinal[row]}] = x.t.resolve(ref)
+	return nil
+}
+
 // Apply applies the given rows of a batch in order.
 func (x *Txn) Apply(b *change.Batch, rows []uint32) error {
 	t := x.t
 	if len(t.keys) > 0 {
-		x.keys = x.keys[:0]
-		for _, ord := range t.keys {
-			x.keys = append(x.keys, b.Cols[ord])
-		}
-		if cap(x.hashes) < b.Len() {
-			x.hashes = make([]uint64, b.Len())
-		}
-		x.hashes = x.hashes[:b.Len()]
-		column.HashKeys(x.hashes, x.keys)
+		x.Hashes(b)
 	}
 	for len(rows) > 0 {
 		c, err := t.opened()
@@ -136,8 +191,13 @@ func (x *Txn) place(c *chunk, b *change.Batch, rows []uint32) (int, error) {
 				x.delete(old)
 			}
 		}
-		if fills && !had && x.absent(b, row) {
-			return i, unfillable(t.schema, b, row)
+		if fills && x.absent(b, row) {
+			if b.Moved(row) {
+				old, had = x.moved(b, row)
+			}
+			if !had {
+				return i, unfillable(t.schema, b, row)
+			}
 		}
 		for k, ord := range t.keys {
 			column.AppendRow(c.grow[ord], x.keys[k], row)
@@ -147,6 +207,12 @@ func (x *Txn) place(c *chunk, b *change.Batch, rows []uint32) (int, error) {
 		t.live++
 	}
 	return len(rows), nil
+}
+
+// moved is the row that was held for a moved insert.
+func (x *Txn) moved(b *change.Batch, row int) (pkindex.Ref, bool) {
+	ref, ok := x.held[Place{b.LSN[row], b.Ordinal[row]}]
+	return ref, ok
 }
 
 // delete notes that a row ends with this transaction.

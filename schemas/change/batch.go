@@ -21,7 +21,9 @@ const (
 	// source has them (otherwise they are Absent).
 	Delete Op = 3
 	// Before carries the old row of the Update that follows it at the same
-	// position. Capture sends it only for tables whose pipeline needs it.
+	// position. Capture sends it only for tables whose pipeline needs it. Of an
+	// Insert that follows so, it is the key that the row had until then: a change of
+	// key left values unsent, which the row under the old key has.
 	Before Op = 4
 )
 
@@ -56,6 +58,20 @@ func New(t *schemas.Table, n int) *Batch {
 		b.Cols[i] = vector.New(c.Type, n)
 	}
 	return b
+}
+
+// Moved says whether the change at i is an Insert that comes with its old key.
+func (b *Batch) Moved(i int) bool {
+	return b.Ops[i] == Insert && b.paired(i)
+}
+
+// Paired says whether the Update at i comes with its old row.
+func (b *Batch) Paired(i int) bool {
+	return b.Ops[i] == Update && b.paired(i)
+}
+
+func (b *Batch) paired(i int) bool {
+	return i > 0 && b.Ops[i-1] == Before && b.LSN[i-1] == b.LSN[i] && b.Ordinal[i-1] == b.Ordinal[i]
 }
 
 // Len is the number of changes.
