@@ -15,11 +15,7 @@ import (
 // the column does not hold exactly. A failed write changes nothing, and the
 // transaction may go on.
 func (tx *Tx) Insert(table string, row schemas.Row) error {
-	t, row, err := tx.target(table, row)
-	if err != nil {
-		return err
-	}
-	e, err := tx.entry(t)
+	e, t, row, err := tx.entryOf(table, row)
 	if err != nil {
 		return err
 	}
@@ -31,11 +27,7 @@ func (tx *Tx) Insert(table string, row schemas.Row) error {
 
 // Upsert adds a row or replaces the one with its key.
 func (tx *Tx) Upsert(table string, row schemas.Row) error {
-	t, row, err := tx.target(table, row)
-	if err != nil {
-		return err
-	}
-	e, err := tx.entry(t)
+	e, t, row, err := tx.entryOf(table, row)
 	if err != nil {
 		return err
 	}
@@ -45,11 +37,7 @@ func (tx *Tx) Upsert(table string, row schemas.Row) error {
 // Update replaces the row that has the given row's key. It fails with ErrNotFound
 // when there is none.
 func (tx *Tx) Update(table string, row schemas.Row) error {
-	t, row, err := tx.target(table, row)
-	if err != nil {
-		return err
-	}
-	e, err := tx.entry(t)
+	e, t, row, err := tx.entryOf(table, row)
 	if err != nil {
 		return err
 	}
@@ -104,6 +92,16 @@ func (tx *Tx) UpdateKey(table string, key []schemas.Value, row schemas.Row) erro
 		return err
 	}
 	return tx.put(e, t, row)
+}
+
+// entryOf is the entry of a row's key, and the row in the table's own types.
+func (tx *Tx) entryOf(name string, row schemas.Row) (*entry, *table, schemas.Row, error) {
+	t, row, err := tx.target(name, row)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	e, err := tx.entry(t)
+	return e, t, row, err
 }
 
 // Delete removes the row of a key. It fails with ErrNotFound when there is none.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/cmd/internal/cli"
@@ -57,8 +55,7 @@ func (f *runFlags) run(c *cobra.Command, file string) (err error) {
 	for _, n := range plan.Notices {
 		fmt.Fprintln(c.ErrOrStderr(), "note: ", n)
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := node.NewRegistry()
 	source, err := follow.Source(spec, plan, follow.Options{Logger: log, Registry: registry})
 	if err != nil {
 		return err

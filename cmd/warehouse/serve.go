@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/cmd/internal/cli"
@@ -45,8 +43,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer l.Close()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := node.NewRegistry()
 	var fresh serve.Freshness
 	store, err := columnstore.Open(columnstore.Options{
 		Dir: node.WarehouseDir(f.data), MemoryBudget: f.memory, Logger: log, Registerer: registry, OnVisible: fresh.Visible,

@@ -14,9 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/millrace/millrace/cdc/native"
 	"github.com/millrace/millrace/cmd/internal/client"
 	"github.com/millrace/millrace/cmd/internal/node"
@@ -87,8 +84,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 }
 
 func (d *demo) open(ctx context.Context) (err error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := node.NewRegistry()
 	d.db, err = oltp.Open(oltp.Options{Dir: filepath.Join(d.o.Dir, "oltp"), Engine: d.o.Engine, Logger: d.o.Logger, Metrics: registry})
 	if err != nil {
 		return err
