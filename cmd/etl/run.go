@@ -15,7 +15,7 @@ import (
 type runFlags struct {
 	data, http, kafka string
 	workers           int
-	memory            int64
+	memory, queries   int64
 	quiet             bool
 }
 
@@ -35,13 +35,14 @@ Started again on the same data folder it goes on where it was.`,
 	c.Flags().StringVar(&f.kafka, "kafka", "127.0.0.1:19092", "address of the embedded broker; port 0 for a free one")
 	c.Flags().IntVar(&f.workers, "workers", 2, "transform workers")
 	c.Flags().Int64Var(&f.memory, "memory", 2<<30, "memory budget of the warehouse's store, in bytes")
+	c.Flags().Int64Var(&f.queries, "query-memory", 1<<30, "memory that all queries share, in bytes; one has at most 512 MiB")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "log only warnings")
 	return c
 }
 
 func (f *runFlags) run(c *cobra.Command, file string) (err error) {
-	if f.workers < 1 || f.memory < 64<<20 {
-		return cli.Usagef("--workers must be at least 1 and --memory at least 64 MiB")
+	if f.workers < 1 || f.memory < 64<<20 || f.queries < 64<<20 {
+		return cli.Usagef("--workers must be at least 1, --memory and --query-memory at least 64 MiB")
 	}
 	log := cli.Logger(os.Stderr, !f.quiet)
 	spec, err := follow.Load(file)
@@ -63,7 +64,7 @@ func (f *runFlags) run(c *cobra.Command, file string) (err error) {
 	defer source.Close()
 	n, err := node.Open(node.Options{
 		Spec: spec, Plan: plan, Source: source, Dir: f.data, HTTP: f.http, Kafka: f.kafka,
-		Workers: f.workers, Memory: f.memory, Logger: log, Registry: registry,
+		Workers: f.workers, Memory: f.memory, QueryMemory: f.queries, Logger: log, Registry: registry,
 	})
 	if err != nil {
 		return err

@@ -9,12 +9,14 @@ import (
 	"github.com/millrace/millrace/cmd/internal/cli"
 	"github.com/millrace/millrace/cmd/internal/node"
 	"github.com/millrace/millrace/columnstore"
+	"github.com/millrace/millrace/columnstore/query"
 	"github.com/millrace/millrace/columnstore/serve"
 )
 
 type serveFlags struct {
 	data, http string
 	memory     int64
+	queries    int64
 	verbose    bool
 }
 
@@ -32,6 +34,7 @@ func newServe() *cobra.Command {
 	c.Flags().StringVar(&f.data, "data", "./millrace-data", "data folder; the warehouse is in its folder warehouse")
 	c.Flags().StringVar(&f.http, "http", "127.0.0.1:8080", "address to serve on; port 0 for a free one")
 	c.Flags().Int64Var(&f.memory, "memory", 2<<30, "memory budget of the store, in bytes")
+	c.Flags().Int64Var(&f.queries, "query-memory", 1<<30, "memory that all queries share, in bytes; one has at most 512 MiB")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log changes of state")
 	return c
 }
@@ -52,7 +55,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer store.Close()
-	handler := serve.New(store, serve.Options{Logger: log, Gatherer: registry, Freshness: &fresh})
+	handler := serve.New(store, serve.Options{Logger: log, Gatherer: registry, Freshness: &fresh, Query: query.Options{TotalMemory: f.queries}})
 	fmt.Fprintf(c.OutOrStdout(), "serving %s on http://%s\n", f.data, l.Addr())
 	return node.Serve(c.Context(), node.NewServer(handler, log), l)
 }

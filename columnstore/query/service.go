@@ -47,6 +47,8 @@ type Options struct {
 	Timeout, MaxTimeout time.Duration
 	// Memory in bytes that one query may reserve; default 512 MiB.
 	Memory int64
+	// TotalMemory in bytes that all queries may reserve together; default 1 GiB.
+	TotalMemory int64
 	// Running is how many queries execute at once, Queued how many more wait.
 	// Defaults: 4 per core, and 256.
 	Running, Queued int
@@ -61,6 +63,7 @@ func (o Options) withDefaults() Options {
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
 	o.MaxTimeout = orDefault(o.MaxTimeout, 10*time.Minute)
 	o.Memory = orDefault(o.Memory, 512<<20)
+	o.TotalMemory = orDefault(o.TotalMemory, 1<<30)
 	o.Threads = orDefault(o.Threads, runtime.GOMAXPROCS(0))
 	o.Running = orDefault(o.Running, 4*runtime.GOMAXPROCS(0))
 	o.Queued = orDefault(o.Queued, 256)
@@ -111,6 +114,7 @@ type Service struct {
 	store   Store
 	opts    Options
 	slots   chan struct{}
+	memory  *exec.Pool
 	latency *Latencies
 
 	mu struct {
@@ -124,6 +128,7 @@ type Service struct {
 func New(store Store, opts Options) *Service {
 	s := &Service{store: store, opts: opts.withDefaults(), latency: newLatencies()}
 	s.slots = make(chan struct{}, s.opts.Running)
+	s.memory = exec.NewPool(s.opts.TotalMemory)
 	s.mu.running = map[string]*Running{}
 	return s
 }
@@ -242,7 +247,7 @@ func (s *Service) start(a *Answer, req Request) error {
 		memory = min(memory, req.Memory)
 	}
 	a.result, err = sql.Run(a.ctx, stmt, exec.Options{
-		Params: params, Threads: s.opts.Threads, MemoryLimit: memory, Now: a.start,
+		Params: params, Threads: s.opts.Threads, MemoryLimit: memory, Pool: s.memory, Now: a.start,
 	})
 	if err != nil {
 		return err

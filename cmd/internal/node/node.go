@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/cdc/broker"
 	"github.com/millrace/millrace/cdc/stream"
 	"github.com/millrace/millrace/columnstore"
+	"github.com/millrace/millrace/columnstore/query"
 	"github.com/millrace/millrace/columnstore/serve"
 	"github.com/millrace/millrace/pipelines"
 	"github.com/millrace/millrace/schemas"
@@ -43,9 +44,11 @@ type Options struct {
 	// Workers is how many transform workers run; default 2.
 	Workers int
 	// Memory is the warehouse's budget in bytes; default 2 GiB.
-	Memory   int64
-	Logger   *slog.Logger
-	Registry *prometheus.Registry
+	Memory int64
+	// QueryMemory is what all queries may hold together, in bytes; default 1 GiB.
+	QueryMemory int64
+	Logger      *slog.Logger
+	Registry    *prometheus.Registry
 	// OnVisible, when set, is told of every new boundary that queries can see. It
 	// must be quick.
 	OnVisible func(w schemas.LSN)
@@ -135,7 +138,8 @@ func (n *Node) openWarehouse() (err error) {
 	if err != nil {
 		return err
 	}
-	n.server = NewServer(serve.New(n.Warehouse, serve.Options{Logger: n.o.Logger, Gatherer: n.o.Registry, Freshness: fresh}), n.o.Logger)
+	n.server = NewServer(serve.New(n.Warehouse, serve.Options{
+		Logger: n.o.Logger, Gatherer: n.o.Registry, Freshness: fresh, Query: query.Options{TotalMemory: n.o.QueryMemory}}), n.o.Logger)
 	return nil
 }
 

@@ -26,6 +26,8 @@ type Options struct {
 	// MemoryLimit bounds what operators hold, in bytes; 0: no limit. A query that
 	// needs more fails with code out_of_memory.
 	MemoryLimit int64
+	// Pool bounds what this run and others hold together; nil: no limit.
+	Pool *Pool
 	// Now is the time of the statement; zero: 1970.
 	Now time.Time
 	// GroupLimit is how many groups a worker aggregates before it sets them aside by
@@ -99,6 +101,7 @@ func (r *Result) run(root operator) {
 	err := guard(0, func(int) error {
 		return root.run(r.query, func(int) (sink, error) { return &output{q: r.query, to: r.batches}, nil })
 	})
+	_ = r.query.opt.Pool.reserve(-r.query.memory.Load())
 	r.err = r.query.outcome(err)
 }
 

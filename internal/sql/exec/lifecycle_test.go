@@ -118,6 +118,44 @@ func TestCloseEarlyLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
+// TestPool: runs share memory, give it back however they end, and one that finds too
+// little fails, not the others.
+func TestPool(t *testing.T) {
+	cat, pool := numbers(300_000), exec.NewPool(12<<20)
+	const sort, small = "SELECT * FROM numbers ORDER BY r", "SELECT s, sum(r) FROM numbers GROUP BY s"
+	first := start(t, context.Background(), cat, sort, exec.Options{Threads: 2, MemoryLimit: 1 << 30, Pool: pool})
+	if _, err := drain(context.Background(), first); schemas.CodeOf(err) != schemas.CodeOutOfMemory || !strings.Contains(err.Error(), "share") {
+		t.Errorf("a sort of %d bytes: %v", first.Stats().PeakMemory, err)
+	}
+	if held := pool.Held(); held != 0 {
+		t.Errorf("a run that failed left %d bytes", held)
+	}
+	pool = exec.NewPool(64 << 20)
+	var open []*exec.Result
+	failed := 0
+	for range 20 {
+		r := start(t, context.Background(), cat, sort, exec.Options{Threads: 2, Pool: pool})
+		if _, err := r.Next(context.Background()); schemas.CodeOf(err) == schemas.CodeOutOfMemory {
+			failed++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, r)
+	}
+	if failed == 0 || failed == 20 {
+		t.Errorf("%d of 20 open sorts failed", failed)
+	}
+	for _, r := range open {
+		r.Close()
+	}
+	if held := pool.Held(); held != 0 {
+		t.Errorf("closed runs left %d bytes", held)
+	}
+	if _, err := drain(context.Background(), start(t, context.Background(), cat, small, exec.Options{Pool: pool})); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMemoryLimit(t *testing.T) {
 	cat := numbers(300_000)
 	for _, sql := range []string{

@@ -68,9 +68,10 @@ func (q *query) check() error {
 }
 
 // reserve accounts for bytes more (or fewer, when negative) of an operator's memory.
-// I9: a query that outgrows its budget fails instead of the server.
+// I9: a query that outgrows its budget, or the one of all queries, fails instead of the
+// server.
 func (q *query) reserve(bytes int64) error {
-	now := q.memory.Add(bytes)
+	now, shared := q.memory.Add(bytes), q.opt.Pool.reserve(bytes)
 	for {
 		peak := q.peak.Load()
 		if now <= peak || q.peak.CompareAndSwap(peak, now) {
@@ -82,7 +83,7 @@ func (q *query) reserve(bytes int64) error {
 			Message: fmt.Sprintf("the query needs more than its %d bytes of memory", limit),
 			Hint:    "aggregate or filter earlier, add a LIMIT, or raise max_memory_bytes"}
 	}
-	return nil
+	return shared
 }
 
 func (q *query) stats() Stats {
