@@ -23,6 +23,9 @@ const (
 	deletesSuffix = ".deletes"
 )
 
+// deletesHeader begins a file of deleted rows: magic and version, 12 bytes.
+const deletesHeader = "MILLRDEL\x01\x00\x00\x00"
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // roaringOf collects a segment's deleted rows by their number in the file.
@@ -59,6 +62,9 @@ func (s *Store) writeDeletes(name string, out *bytes.Buffer, states []table.Segm
 			data, err := roaringOf(metas[st.ID], st.Deleted).ToBytes()
 			if err != nil {
 				return nil, fmt.Errorf("encode deleted rows: %w", err)
+			}
+			if out.Len() == 0 {
+				out.WriteString(deletesHeader)
 			}
 			ref.Deletes = &manifest.Range{File: name, Off: int64(out.Len()), Len: int64(len(data)), CRC: crc32.Checksum(data, castagnoli)}
 			out.Write(data)
@@ -105,12 +111,16 @@ func (s *Store) loadDeletes(r *manifest.Range) (*roaring.Bitmap, error) {
 		return nil, vfs.Typed("open deleted rows "+r.File, err)
 	}
 	defer f.Close()
-	data := make([]byte, r.Len)
-	if n, err := f.ReadAt(data, r.Off); n < len(data) {
-		if err == nil || errors.Is(err, io.EOF) {
-			return nil, corruptManifest("file %s is too short", r.File)
-		}
-		return nil, vfs.Typed("read deleted rows "+r.File, err)
+	header, err := readExactly(f, r.File, 0, int64(len(deletesHeader)))
+	if err != nil {
+		return nil, err
+	}
+	if string(header) != deletesHeader {
+		return nil, corruptManifest("file %s does not begin with the header of deleted rows, version 1", r.File)
+	}
+	data, err := readExactly(f, r.File, r.Off, r.Len)
+	if err != nil {
+		return nil, err
 	}
 	if crc32.Checksum(data, castagnoli) != r.CRC {
 		return nil, corruptManifest("checksum of deleted rows in %s", r.File)
@@ -120,6 +130,18 @@ func (s *Store) loadDeletes(r *manifest.Range) (*roaring.Bitmap, error) {
 		return nil, corruptManifest("deleted rows in %s: %v", r.File, err)
 	}
 	return set, nil
+}
+
+// readExactly reads n bytes of a file of deleted rows.
+func readExactly(f io.ReaderAt, name string, off, n int64) ([]byte, error) {
+	data := make([]byte, n)
+	if got, err := f.ReadAt(data, off); got < len(data) {
+		if err == nil || errors.Is(err, io.EOF) {
+			return nil, corruptManifest("file %s is too short", name)
+		}
+		return nil, vfs.Typed("read deleted rows "+name, err)
+	}
+	return data, nil
 }
 
 func corruptManifest(format string, args ...any) error {
