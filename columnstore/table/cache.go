@@ -43,7 +43,21 @@ type slot struct {
 func (c *Cache) register(ch *chunk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ch.at = len(c.mu.chunks)
 	c.mu.chunks = append(c.mu.chunks, ch)
+}
+
+// forget takes out a chunk that no newer view has, and drops its blocks: nobody will
+// ask for them but snapshots that are open now, and those can read the segment.
+func (c *Cache) forget(ch *chunk) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := len(c.mu.chunks) - 1
+	c.mu.chunks[ch.at] = c.mu.chunks[last]
+	c.mu.chunks[ch.at].at = ch.at
+	c.mu.chunks[last] = nil
+	c.mu.chunks = c.mu.chunks[:last]
+	ch.drop(c)
 }
 
 // shrink drops blocks until the budget holds or nothing more can go.
@@ -63,16 +77,8 @@ func (c *Cache) shrink() {
 			if c.mu.hand >= len(c.mu.chunks) {
 				c.mu.hand = 0
 			}
-			ch := c.mu.chunks[c.mu.hand]
-			if ch.dead.Load() {
-				last := len(c.mu.chunks) - 1
-				c.mu.chunks[c.mu.hand] = c.mu.chunks[last]
-				c.mu.chunks = c.mu.chunks[:last]
-				ch.drop(c)
-				continue
-			}
+			c.mu.chunks[c.mu.hand].sweep(c, round == 2)
 			c.mu.hand++
-			ch.sweep(c, round == 2)
 		}
 	}
 }

@@ -28,6 +28,7 @@ type chunk struct {
 	seg    atomic.Pointer[place]
 	// dead says that no newer view has the chunk.
 	dead atomic.Bool
+	at   int // place in the cache's list, which guards it
 
 	// What follows belongs to the one who changes the table.
 	grow    []*vector.Vector // nil once sealed

@@ -249,6 +249,7 @@ func (m *Compaction) Install() error {
 	}
 	for _, c := range m.chunks {
 		c.dead.Store(true)
+		t.cache.forget(c)
 		t.chunks[c.id] = nil
 		if len(t.keys) > 0 {
 			t.forward[c.id] = m.moved[c.id]

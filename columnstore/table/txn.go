@@ -331,10 +331,13 @@ func (t *Table) retire(old, kept []*chunk) {
 		if live[c] {
 			continue
 		}
-		if c.grow == nil && c.seg.Load() == nil {
+		c.dead.Store(true)
+		switch {
+		case c.seg.Load() != nil:
+			t.cache.forget(c)
+		case c.grow == nil:
 			c.unpin(t.cache)
 		}
-		c.dead.Store(true)
 		t.chunks[c.id] = nil
 	}
 }
