@@ -2,6 +2,7 @@ package bind
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/millrace/millrace/internal/sql/expr"
@@ -152,7 +153,23 @@ func (b *binder) unknownTable(f *parse.TableRef, err error) error {
 	if s := nearestTable(full, b.cat.Tables()); s != "" {
 		return out.hint("did you mean %s?", s)
 	}
-	return out
+	return out.hint("%s", listed(b.cat.Tables()))
+}
+
+// listed names some of the tables there are.
+func listed(tables []string) string {
+	const most = 8
+	names := make([]string, 0, most)
+	for _, t := range tables[:min(most, len(tables))] {
+		names = append(names, strings.TrimPrefix(t, "public."))
+	}
+	switch {
+	case len(tables) == 0:
+		return "there are no tables yet"
+	case len(tables) > most:
+		names = append(names, fmt.Sprintf("and %d more", len(tables)-most))
+	}
+	return "there are the tables " + strings.Join(names, ", ")
 }
 
 // nearestTable compares with and without the schema, and answers as was asked.

@@ -7,7 +7,8 @@ import "strings"
 const maxLength = 64
 
 // Nearest returns the candidate closest to name, or "" when none is close: at most
-// a third of the letters, rounded up, may be wrong. Of equals the first wins.
+// a third of the letters, rounded up, may be wrong. Where none is, the shortest that
+// has the name as words of it, as paid_orders has orders. Of equals the first wins.
 func Nearest(name string, candidates []string) string {
 	if name == "" || len(name) > maxLength {
 		return ""
@@ -22,7 +23,20 @@ func Nearest(name string, candidates []string) string {
 			best, bestDistance = c, d
 		}
 	}
+	if best != "" {
+		return best
+	}
+	for _, c := range candidates {
+		if hasWords(strings.ToLower(c), name) && (best == "" || len(c) < len(best)) {
+			best = c
+		}
+	}
 	return best
+}
+
+// hasWords says whether words, with underscores or dots between them, stand in s as such.
+func hasWords(s, words string) bool {
+	return len(words) > 2 && strings.Contains("_"+strings.ReplaceAll(s, ".", "_")+"_", "_"+words+"_")
 }
 
 // distance counts insertions, deletions, replacements and swaps of neighbours
