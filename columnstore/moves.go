@@ -5,13 +5,13 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/columnstore/ingest"
-	"github.com/millrace/millrace/columnstore/table"
+	"github.com/millrace/millrace/schemas"
 	"github.com/millrace/millrace/schemas/change"
 )
 
 // touch is a change of a key, or of a move the look at its old key.
 type touch struct {
-	at    table.Place
+	at    schemas.Position
 	hash  uint64
 	batch *change.Batch // of a move's insert
 	row   int
@@ -27,16 +27,17 @@ func (t touch) compare(u touch) int {
 	return 1
 }
 
+// moving says whether rows come with an old key. Those of a first snapshot never do.
+func (a *applier) moving() bool {
+	return !a.pub.Chunk && slices.ContainsFunc(a.pub.Loads, func(l *ingest.Staged) bool { return l.Moves })
+}
+
 // moves are steps that look up the old rows of inserts under a new key that came
 // without all their values (I5). The old key's changes are in another partition, so the
 // look must be taken when everything before the move is applied and nothing after: a
 // step lies just before the move's delete, which has the place before the insert's. One
 // step looks for as many moves as it can: up to the first whose old key changed since.
 func (a *applier) moves() ([]step, error) {
-	if !slices.ContainsFunc(a.pub.Loads, func(l *ingest.Staged) bool { return l.Moves }) || a.pub.Chunk {
-		return nil, nil
-	}
-	a.kept = map[*ingest.Staged][]*change.Batch{}
 	touches, err := a.touches()
 	if err != nil {
 		return nil, err
@@ -87,11 +88,11 @@ func (a *applier) touchesOf(list []touch, b *change.Batch) []touch {
 	x, _ := a.txn(b.Table.FullName())
 	hashes := x.Hashes(b)
 	for i, op := range b.Ops {
-		at := table.Place{LSN: b.LSN[i], Ordinal: b.Ordinal[i]}
+		at := b.At(i)
 		switch {
 		case at.LSN <= a.pub.Above || at.LSN > a.pub.To || op == change.Before:
 		case b.Moved(i):
-			list = append(list, touch{at: at.Last().Last(), hash: hashes[i-1], batch: b, row: i}, touch{at: at, hash: hashes[i]})
+			list = append(list, touch{at: at.Previous().Previous(), hash: hashes[i-1], batch: b, row: i}, touch{at: at, hash: hashes[i]})
 		default:
 			list = append(list, touch{at: at, hash: hashes[i]})
 		}
@@ -104,7 +105,7 @@ func (a *applier) looks(name string, touches []touch) []step {
 	var out []step
 	var group []touch
 	changed := map[uint64]bool{} // since the step of the group
-	var after table.Place
+	var after schemas.Position
 	end := func() {
 		if held := group; len(held) > 0 {
 			out = append(out, step{after, func() error {

@@ -3,7 +3,6 @@ package columnstore
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"time"
@@ -209,14 +208,18 @@ func (a *applier) run() error {
 			}
 		}
 	}
-	moves, err := a.moves()
-	if err != nil {
-		return err
-	}
-	if len(a.pub.Barriers)+len(moves) > 0 && a.kept == nil {
+	moving := a.moving()
+	if len(a.pub.Barriers) > 0 || moving {
 		a.kept = map[*ingest.Staged][]*change.Batch{}
 	}
-	from := table.Place{LSN: a.pub.Above, Ordinal: math.MaxUint32}
+	var moves []step
+	if moving {
+		var err error
+		if moves, err = a.moves(); err != nil {
+			return err
+		}
+	}
+	from := schemas.EndOf(a.pub.Above)
 	for _, st := range a.steps(moves) {
 		if err := a.phase(from, st.after); err != nil {
 			return err
@@ -226,12 +229,12 @@ func (a *applier) run() error {
 		}
 		from = st.after
 	}
-	return a.phase(from, table.Place{LSN: a.pub.To, Ordinal: math.MaxUint32})
+	return a.phase(from, schemas.EndOf(a.pub.To))
 }
 
 // step is done to whole tables, or needs them as they are, after a place.
 type step struct {
-	after table.Place
+	after schemas.Position
 	do    func() error
 }
 
@@ -239,7 +242,7 @@ type step struct {
 func (a *applier) steps(moves []step) []step {
 	all := moves
 	for _, b := range a.pub.Barriers {
-		all = append(all, step{table.Place{LSN: b.LSN, Ordinal: b.Ordinal}, func() error {
+		all = append(all, step{schemas.Position{LSN: b.LSN, Ordinal: b.Ordinal}, func() error {
 			for _, name := range a.s.tablesOf(a.pub.Pipeline) {
 				if a.s.write.tables[name].def.Source == b.Table {
 					x, _ := a.txn(name)
@@ -269,7 +272,7 @@ func (a *applier) takeover(pipeline string) {
 // phase applies the changes after from up to and with to, load by load. The order
 // between partitions does not matter: changes of one key share a partition, and what
 // a move takes from another was looked up before.
-func (a *applier) phase(from, to table.Place) error {
+func (a *applier) phase(from, to schemas.Position) error {
 	for _, l := range a.pub.Loads {
 		if !a.pub.Chunk && (l.Min > to.LSN || l.Max < from.LSN) {
 			continue
@@ -294,10 +297,10 @@ func (a *applier) phase(from, to table.Place) error {
 }
 
 // rows picks the rows of a batch within a phase.
-func (a *applier) rows(b *change.Batch, from, to table.Place) []uint32 {
+func (a *applier) rows(b *change.Batch, from, to schemas.Position) []uint32 {
 	a.sel = slices.Grow(a.sel[:0], b.Len())
 	for i := range b.Len() {
-		if at := (table.Place{LSN: b.LSN[i], Ordinal: b.Ordinal[i]}); a.pub.Chunk || from.Before(at) && !to.Before(at) {
+		if at := b.At(i); a.pub.Chunk || from.Before(at) && !to.Before(at) {
 			a.sel = append(a.sel, uint32(i))
 		}
 	}

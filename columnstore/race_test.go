@@ -243,7 +243,9 @@ func TestEarlyWIsCaught(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+		b.st.write.Lock() // its loads are let go just before it is visible
 		n, err = b.st.Snapshot(context.Background(), At{})
+		b.st.write.Unlock()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,9 @@
 package schemas
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -51,7 +53,25 @@ type Position struct {
 	Ordinal uint32
 }
 
+// EndOf is the last position of the commit that ends at lsn.
+func EndOf(lsn LSN) Position { return Position{LSN: lsn, Ordinal: math.MaxUint32} }
+
 // Before orders positions of one source and incarnation.
 func (p Position) Before(q Position) bool {
 	return p.LSN < q.LSN || p.LSN == q.LSN && p.Ordinal < q.Ordinal
+}
+
+// Compare is negative when p lies before q, positive when after it, as Before has it.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.LSN, q.LSN), cmp.Compare(p.Ordinal, q.Ordinal))
+}
+
+// Previous is the last position before p.
+func (p Position) Previous() Position {
+	if p.Ordinal == 0 {
+		p.LSN, p.Ordinal = p.LSN-1, math.MaxUint32
+	} else {
+		p.Ordinal--
+	}
+	return p
 }

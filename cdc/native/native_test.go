@@ -72,7 +72,7 @@ func (s *sink) Changes(_ context.Context, b *change.Batch) error {
 	last, ordinal := s.lastLSN[b.Table.FullName()], uint32(0)
 	for i := range b.Len() {
 		s.ops[b.Ops[i]]++
-		at := schemas.Position{LSN: b.LSN[i], Ordinal: b.Ordinal[i]}
+		at := b.At(i)
 		if b.LSN[i] <= s.to && len(s.chunks) == 0 || at.Before(schemas.Position{LSN: last, Ordinal: ordinal}) {
 			s.t.Errorf("%s/%d comes after progress %s and %s/%d", b.LSN[i], b.Ordinal[i], s.to, last, ordinal)
 		}

@@ -1,9 +1,6 @@
 package table
 
 import (
-	"cmp"
-	"math"
-
 	"github.com/millrace/millrace/columnstore/column"
 	"github.com/millrace/millrace/columnstore/pkindex"
 	"github.com/millrace/millrace/internal/vector"
@@ -21,35 +18,13 @@ type Txn struct {
 	begin   mark
 	saved   *mark // the table before the first Truncate
 
-	held map[Place]pkindex.Ref // rows that moved inserts take unsent values from
+	held map[schemas.Position]pkindex.Ref // rows that moved inserts take unsent values from
 
 	// Of the batch being applied.
 	hashes []uint64
 	keys   []*vector.Vector
 	sel    []uint32      // rows of the batch that were given a place and await their columns
 	from   []pkindex.Ref // parallel sel: the row that fills absent values
-}
-
-// Place is the position of a change within its source.
-type Place struct {
-	LSN     schemas.LSN
-	Ordinal uint32
-}
-
-// Before says whether p lies before q.
-func (p Place) Before(q Place) bool { return p.Compare(q) < 0 }
-
-// Compare is negative when p lies before q, positive when after it.
-func (p Place) Compare(q Place) int {
-	return cmp.Or(cmp.Compare(p.LSN, q.LSN), cmp.Compare(p.Ordinal, q.Ordinal))
-}
-
-// Last is the last place before p.
-func (p Place) Last() Place {
-	if p.Ordinal == 0 {
-		return Place{p.LSN - 1, math.MaxUint32}
-	}
-	return Place{p.LSN, p.Ordinal - 1}
 }
 
 const noRef = ^pkindex.Ref(0)
@@ -118,9 +93,9 @@ func (x *Txn) Hold(b *change.Batch, row int, hash uint64) error {
 		return err
 	}
 	if x.held == nil {
-		x.held = map[Place]pkindex.Ref{}
+		x.held = map[schemas.Position]pkindex.Ref{}
 	}
-	x.held[Place{b.LSN[row], b.Ordinal[row]}] = x.t.resolve(ref)
+	x.held[b.At(row)] = x.t.resolve(ref)
 	return nil
 }
 
@@ -193,7 +168,7 @@ func (x *Txn) place(c *chunk, b *change.Batch, rows []uint32) (int, error) {
 		}
 		if fills && x.absent(b, row) {
 			if b.Moved(row) {
-				old, had = x.moved(b, row)
+				old, had = x.held[b.At(row)]
 			}
 			if !had {
 				return i, unfillable(t.schema, b, row)
@@ -207,12 +182,6 @@ func (x *Txn) place(c *chunk, b *change.Batch, rows []uint32) (int, error) {
 		t.live++
 	}
 	return len(rows), nil
-}
-
-// moved is the row that was held for a moved insert.
-func (x *Txn) moved(b *change.Batch, row int) (pkindex.Ref, bool) {
-	ref, ok := x.held[Place{b.LSN[row], b.Ordinal[row]}]
-	return ref, ok
 }
 
 // delete notes that a row ends with this transaction.

@@ -60,6 +60,12 @@ func New(t *schemas.Table, n int) *Batch {
 	return b
 }
 
+// At is the position of change i, within the source and incarnation that the reader
+// knows.
+func (b *Batch) At(i int) schemas.Position {
+	return schemas.Position{LSN: b.LSN[i], Ordinal: b.Ordinal[i]}
+}
+
 // Moved says whether the change at i is an Insert that comes with its old key.
 func (b *Batch) Moved(i int) bool {
 	return b.Ops[i] == Insert && b.paired(i)
@@ -71,7 +77,7 @@ func (b *Batch) Paired(i int) bool {
 }
 
 func (b *Batch) paired(i int) bool {
-	return i > 0 && b.Ops[i-1] == Before && b.LSN[i-1] == b.LSN[i] && b.Ordinal[i-1] == b.Ordinal[i]
+	return i > 0 && b.Ops[i-1] == Before && b.At(i-1) == b.At(i)
 }
 
 // Len is the number of changes.
